@@ -65,7 +65,7 @@ func (s *Service) launch(env *environment) error {
 	out := s.output.prefixed(f.Name + " " + env.id[:8] + " ")
 	cmd := exec.Command(f.Command[0], f.Command[1:]...) //nolint:gosec,noctx // the template's own function; the service ends it.
 	cmd.Env = s.variables(env, listener.Addr().String())
-	cmd.Dir = os.TempDir()
+	cmd.Dir = f.taskRoot()
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.WaitDelay = time.Second // for output that a child of the process holds open
 	if err := s.spawn(cmd); err != nil {
@@ -92,6 +92,15 @@ func (s *Service) launch(env *environment) error {
 	return nil
 }
 
+// taskRoot is where a function's code is. A function of the template has none
+// but its program.
+func (f *function) taskRoot() string {
+	if f.Code.Dir != "" {
+		return f.Code.Dir
+	}
+	return os.TempDir()
+}
+
 // variables are all that an environment gets to know. Those that AWS reserves
 // cannot be set by the function's configuration.
 func (s *Service) variables(env *environment, api string) []string {
@@ -103,15 +112,15 @@ func (s *Service) variables(env *environment, api string) []string {
 	}
 	return append(vars,
 		"AWS_LAMBDA_RUNTIME_API="+api,
-		"_HANDLER=bootstrap",
-		"LAMBDA_TASK_ROOT="+os.TempDir(),
+		"_HANDLER="+f.Handler,
+		"LAMBDA_TASK_ROOT="+f.taskRoot(),
 		"AWS_LAMBDA_FUNCTION_NAME="+f.Name,
 		"AWS_LAMBDA_FUNCTION_VERSION=$LATEST",
 		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE="+strconv.Itoa(f.MemoryMB),
 		"AWS_LAMBDA_INITIALIZATION_TYPE=on-demand",
 		"AWS_LAMBDA_LOG_GROUP_NAME=/aws/lambda/"+f.Name,
 		"AWS_LAMBDA_LOG_STREAM_NAME="+env.started.UTC().Format("2006/01/02")+"/[$LATEST]"+env.id,
-		"AWS_EXECUTION_ENV=AWS_Lambda_provided.al2023",
+		"AWS_EXECUTION_ENV=AWS_Lambda_"+f.Runtime,
 		"AWS_REGION="+s.opts.Region,
 		"AWS_DEFAULT_REGION="+s.opts.Region,
 		"AWS_ENDPOINT_URL="+s.opts.Endpoint,

@@ -28,8 +28,9 @@
 // # What is not here
 //
 // Versions and aliases, layers, extensions, response streaming, function URLs,
-// provisioned concurrency and memory limits. Functions come from the template:
-// there is no CreateFunction.
+// provisioned concurrency and memory limits. CreateFunction takes a zip file with
+// a bootstrap of its own, and nothing from S3; such a function ends with the
+// service, which keeps no state.
 package lambda
 
 import (
@@ -59,6 +60,10 @@ const (
 	asyncWorkers = 10
 )
 
+// NoConcurrency as a reserved concurrency keeps a function from running: every
+// invocation is throttled.
+const NoConcurrency = -1
+
 // A Function is the configuration of a function.
 type Function struct {
 	Name    string
@@ -70,8 +75,15 @@ type Function struct {
 	Environment map[string]string
 	// Command starts an environment: program and arguments.
 	Command []string
+	// Code is the deployment package of a function that came by
+	// CreateFunction, and empty for one of the template.
+	Code Code
+	// Runtime and Handler are told and have no effect; provided.al2023 and
+	// bootstrap if empty.
+	Runtime, Handler string
+	Description      string
 	// ReservedConcurrency bounds the number of environments. If zero, the
-	// account's limit does.
+	// account's limit does; [NoConcurrency] allows none.
 	ReservedConcurrency int
 	// DeadLetterARN is the queue for events that could not be worked on.
 	DeadLetterARN string
@@ -119,6 +131,7 @@ type Service struct {
 	waiters      int                   // who waits for freed
 	freed        chan struct{}         // closed, and made anew, when an environment gets free or ends
 	mappings     []mapping
+	code         string // the folder of unpacked code; empty until there is some
 }
 
 // A function is a defined function with its environments. Its fields are
@@ -166,6 +179,12 @@ func (s *Service) Define(f Function) (arn string, err error) {
 	if f.Timeout == 0 {
 		f.Timeout = defaultTimeout
 	}
+	if f.Runtime == "" {
+		f.Runtime = runtimes[0]
+	}
+	if f.Handler == "" {
+		f.Handler = bootstrap
+	}
 	if f.MemoryMB == 0 {
 		f.MemoryMB = defaultMemory
 	}
@@ -183,6 +202,7 @@ func (s *Service) Define(f Function) (arn string, err error) {
 		}
 	}
 	s.functions[arn] = def
+	s.wakeLocked()
 	return arn, nil
 }
 
@@ -201,12 +221,16 @@ func (s *Service) findLocked(nameOrARN string) (*function, error) {
 	arn := "arn:aws:lambda:" + s.opts.Region + ":" + s.opts.Account + ":function:" + strings.TrimSuffix(name, ":$LATEST")
 	f, ok := s.functions[arn]
 	if !ok { // so is one with a qualifier: there are no versions and aliases
-		e := wire.Errorf("ResourceNotFoundException", "Function not found: %s", arn)
-		e.Status = http.StatusNotFound
-		e.Members = map[string]any{"Type": "User"}
-		return nil, e
+		return nil, notFound("Function not found: %s", arn)
 	}
 	return f, nil
+}
+
+func notFound(format string, args ...any) *wire.Error {
+	e := wire.Errorf("ResourceNotFoundException", format, args...)
+	e.Status = http.StatusNotFound
+	e.Members = map[string]any{"Type": "User"}
+	return e
 }
 
 func invalidParameter(format string, args ...any) *wire.Error {

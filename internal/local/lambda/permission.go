@@ -27,13 +27,33 @@ func (s *Service) permit(functionARN string, p permission) error {
 		return err
 	}
 	if slices.ContainsFunc(f.permissions, func(other permission) bool { return other.sid == p.sid }) {
-		e := wire.Errorf("ResourceConflictException", "The statement id (%s) provided already exists. Please provide a new statement id, or remove the existing statement.", p.sid)
-		e.Status = http.StatusConflict
-		e.Members = map[string]any{"Type": "User"}
-		return e
+		return conflict("The statement id (%s) provided already exists. Please provide a new statement id, or remove the existing statement.", p.sid)
 	}
 	f.permissions = append(f.permissions, p)
 	return nil
+}
+
+// revoke removes a statement from a function's policy.
+func (s *Service) revoke(functionARN, sid string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f, err := s.findLocked(functionARN)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(f.permissions, func(p permission) bool { return p.sid == sid })
+	if i < 0 {
+		return notFound("Statement %s is not found in resource policy.", sid)
+	}
+	f.permissions = slices.Delete(slices.Clone(f.permissions), i, i+1)
+	return nil
+}
+
+func conflict(format string, args ...any) *wire.Error {
+	e := wire.Errorf("ResourceConflictException", format, args...)
+	e.Status = http.StatusConflict
+	e.Members = map[string]any{"Type": "User"}
+	return e
 }
 
 // Allows reports whether a function exists and its policy lets a principal

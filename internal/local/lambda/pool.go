@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
 	"slices"
 	"time"
 
@@ -59,7 +60,13 @@ func (s *Service) Environments(functionARN string) []Environment {
 func (s *Service) acquire(f *function, wait bool) (*environment, error) {
 	for {
 		s.mu.Lock()
-		env, err := s.idleLocked(f), error(nil)
+		latest, err := s.findLocked(f.arn)
+		if err != nil { // it was deleted meanwhile
+			s.mu.Unlock()
+			return nil, err
+		}
+		f = latest // its configuration may have been replaced
+		env := s.idleLocked(f)
 		isNew := env == nil
 		if isNew {
 			env, err = s.reserveLocked(f)
@@ -104,7 +111,7 @@ func (s *Service) reserveLocked(f *function) (*environment, error) {
 	if s.closed {
 		return nil, errClosed
 	}
-	if f.ReservedConcurrency > 0 && len(f.environments) >= f.ReservedConcurrency {
+	if f.ReservedConcurrency != 0 && len(f.environments) >= f.ReservedConcurrency {
 		return nil, throttled("ReservedFunctionConcurrentInvocationLimitExceeded")
 	}
 	if len(s.environments) >= accountConcurrency {
@@ -286,6 +293,9 @@ func (s *Service) Close(ctx context.Context) error {
 	defer stop()
 	for _, env := range ending {
 		<-env.dead // nothing outlives SIGKILL
+	}
+	if err := os.RemoveAll(s.code); err != nil { // nobody runs it, and no more comes
+		return fmt.Errorf("removing the functions' code: %w", err)
 	}
 	done := make(chan struct{})
 	go func() { s.work.Wait(); close(done) }()

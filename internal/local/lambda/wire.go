@@ -17,7 +17,7 @@ func (s *Service) Wire() wire.Service {
 	const base = "/2015-03-31/functions"
 	return wire.Service{
 		Name: "lambda", EventSource: "lambda.amazonaws.com", Protocol: wire.REST,
-		Routes: []wire.Route{
+		Routes: append(s.routesOfManagement(), []wire.Route{
 			{Pattern: "POST " + base + "/{name}/invocations", Operation: "Invoke", Access: wire.Data, Serve: s.serveInvoke},
 			{Pattern: "GET " + base + "/{$}", Operation: "ListFunctions20150331", Access: wire.Read, Serve: s.serveList},
 			{Pattern: "GET " + base, Operation: "ListFunctions20150331", Access: wire.Read, Serve: s.serveList},
@@ -27,7 +27,7 @@ func (s *Service) Wire() wire.Service {
 			{Pattern: "POST " + base + "/{name}/policy", Operation: "AddPermission20150331v2", Access: wire.Write, Serve: s.servePermission},
 			{Pattern: "GET /2015-03-31/event-source-mappings/{$}", Operation: "ListEventSourceMappings20150331", Access: wire.Read, Serve: s.serveMappings},
 			{Pattern: "GET /2015-03-31/event-source-mappings", Operation: "ListEventSourceMappings20150331", Access: wire.Read, Serve: s.serveMappings},
-		},
+		}...),
 	}
 }
 
@@ -103,7 +103,12 @@ type configuration struct {
 	Version      string
 	State        string
 	PackageType  string
-	Environment  struct{ Variables map[string]string }
+	// LastUpdateStatus is Successful: an update is over when it is answered.
+	LastUpdateStatus string
+	Description      string
+	CodeSha256       string `json:",omitempty"`
+	CodeSize         int64
+	Environment      struct{ Variables map[string]string }
 	// DeadLetterConfig is left out where there is none.
 	DeadLetterConfig *deadLetterConfig `json:",omitempty"`
 }
@@ -114,8 +119,9 @@ type deadLetterConfig struct {
 
 func (f *function) configuration() configuration {
 	c := configuration{
-		FunctionName: f.Name, FunctionArn: f.arn, Role: f.RoleARN, Runtime: "provided.al2023", Handler: "bootstrap",
+		FunctionName: f.Name, FunctionArn: f.arn, Role: f.RoleARN, Runtime: f.Runtime, Handler: f.Handler,
 		Timeout: int(f.Timeout / time.Second), MemorySize: f.MemoryMB, Version: "$LATEST", State: "Active", PackageType: "Zip",
+		LastUpdateStatus: "Successful", Description: f.Description, CodeSha256: f.Code.SHA256, CodeSize: f.Code.Size,
 		LastModified: f.modified.UTC().Format("2006-01-02T15:04:05.000+0000"),
 	}
 	c.Environment.Variables = f.Environment
@@ -149,8 +155,8 @@ func (s *Service) serveGet(w http.ResponseWriter, r *http.Request, _ *wire.Call)
 		return err
 	}
 	out := map[string]any{"Configuration": f.configuration()}
-	if f.ReservedConcurrency > 0 {
-		out["Concurrency"] = map[string]int{"ReservedConcurrentExecutions": f.ReservedConcurrency}
+	if reserved := f.reservation(); reserved.ReservedConcurrentExecutions != nil {
+		out["Concurrency"] = reserved
 	}
 	return writeJSON(w, http.StatusOK, out)
 }
