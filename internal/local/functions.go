@@ -18,6 +18,7 @@ import (
 type functionProperties struct {
 	FunctionName string `yaml:"FunctionName"`
 	CodeURI      string `yaml:"CodeUri"`
+	Runtime      string `yaml:"Runtime"`
 	Timeout      int    `yaml:"Timeout"`
 	MemorySize   int    `yaml:"MemorySize"`
 	Reserved     *int   `yaml:"ReservedConcurrentExecutions"`
@@ -42,20 +43,19 @@ func (e *Engine) makeFunction(r template.Resource) error {
 	if err := e.plan.Properties(r.ID, &p); err != nil {
 		return err
 	}
-	command, err := e.opts.Command(p.CodeURI)
-	if err != nil {
-		return r.Errorf("CodeUri names a folder functions/NAME/bootstrap", "function %q: %v", r.ID, err)
-	}
 	if p.FunctionName == "" {
 		p.FunctionName = r.ID
 	}
 	f := lambda.Function{
 		Name: p.FunctionName, RoleARN: "arn:aws:iam::" + Account + ":role/" + p.FunctionName,
 		Timeout: time.Duration(p.Timeout) * time.Second, MemoryMB: p.MemorySize,
-		Environment: p.Environment.Variables, Command: command, DeadLetterARN: p.DeadLetterQueue.TargetARN,
+		Environment: p.Environment.Variables, DeadLetterARN: p.DeadLetterQueue.TargetARN,
 	}
 	if p.Reserved != nil {
 		f.ReservedConcurrency = *p.Reserved
+	}
+	if err := e.load(r, &p, &f); err != nil {
+		return err
 	}
 	arn, err := e.Lambda.Define(f)
 	if err != nil {

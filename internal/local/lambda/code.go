@@ -30,9 +30,10 @@ type Code struct {
 	Size   int64
 }
 
-// unpack writes a deployment package to a directory of its own, below the
-// service's. The package is a stranger's: no file of it gets outside.
-func (s *Service) unpack(archive []byte) (Code, error) {
+// Unpack unpacks a deployment package, a zip file with an executable
+// bootstrap, for a function to be defined. The package is a stranger's: no
+// file of it gets outside of its folder, which is there until Close.
+func (s *Service) Unpack(archive []byte) (Code, error) {
 	if len(archive) > maxZip {
 		return Code{}, invalidParameter("Zipped size must be smaller than %d bytes", maxZip)
 	}
@@ -40,13 +41,9 @@ func (s *Service) unpack(archive []byte) (Code, error) {
 	if err != nil {
 		return Code{}, invalidParameter("Could not unzip uploaded file. Please check your file, then try to upload again.")
 	}
-	parent, err := s.codeDir()
+	dir, err := s.NewCodeDir()
 	if err != nil {
 		return Code{}, err
-	}
-	dir, err := os.MkdirTemp(parent, "code-")
-	if err != nil {
-		return Code{}, fmt.Errorf("making the folder of a function's code: %w", err)
 	}
 	if err := unzip(dir, files); err != nil {
 		return Code{}, errors.Join(err, os.RemoveAll(dir))
@@ -132,4 +129,18 @@ func tried(file *zip.File, err error) error {
 		return nil
 	}
 	return invalidParameter("Could not unzip uploaded file: unpacking %q: %v", file.Name, err)
+}
+
+// NewCodeDir makes an empty folder for a function's code. It is there until
+// Close.
+func (s *Service) NewCodeDir() (string, error) {
+	parent, err := s.codeDir()
+	if err != nil {
+		return "", err
+	}
+	dir, err := os.MkdirTemp(parent, "code-")
+	if err != nil {
+		return "", fmt.Errorf("making the folder of a function's code: %w", err)
+	}
+	return dir, nil
 }

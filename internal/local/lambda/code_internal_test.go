@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"encoding/json"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"slices"
@@ -64,7 +65,7 @@ func FuzzDecodeInput(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body string) {
 		c := &wire.Call{Operation: "UpdateFunctionConfiguration20150331v2"}
 		var in settings
-		if decodeInput(httptest.NewRequest("PUT", "/", strings.NewReader(body)), c, &in) == nil {
+		if decodeInput(httptest.NewRequest(http.MethodPut, "/", strings.NewReader(body)), c, &in) == nil {
 			_ = in.apply(new(Function)) // it may refuse
 		}
 		var members map[string]json.RawMessage

@@ -135,7 +135,7 @@ func (s *Service) deploy(f *Function, code deployment) (err error) {
 	if len(code.ZipFile) == 0 || code.S3Bucket != "" || code.ImageURI != "" {
 		return invalidParameter("the engine takes a function's code as ZipFile, in the request itself; it has no S3 and no images")
 	}
-	if f.Code, err = s.unpack(code.ZipFile); err != nil {
+	if f.Code, err = s.Unpack(code.ZipFile); err != nil {
 		return err
 	}
 	f.Command = []string{f.Code.Dir + "/" + bootstrap}
