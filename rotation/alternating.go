@@ -25,6 +25,7 @@ type AlternatingUsers struct {
 
 var (
 	_ Strategy = AlternatingUsers{}
+	_ Retirer  = AlternatingUsers{}
 	_ Prober   = AlternatingUsers{}
 )
 
@@ -60,8 +61,8 @@ func (s AlternatingUsers) Set(ctx context.Context, c Change) error {
 	if err := works(ctx, s.Database, pending); !errors.Is(err, ErrAuth) {
 		return err // it is set already, or the server cannot be asked
 	}
-	if err := s.prove(ctx, c, current, users); err != nil {
-		return err
+	if _, err := proven(ctx, s.Database, c, current, users.has); err != nil {
+		return fmt.Errorf("no stored login works for %q or %q, so the superuser changes neither: %w", users.original, users.clone, err)
 	}
 	super, err := superuser(ctx, s.Superuser, current)
 	if err != nil {
@@ -80,25 +81,9 @@ func (s AlternatingUsers) Probe(ctx context.Context, v Value) error {
 	return probe(ctx, s.Database, v)
 }
 
-// prove logs in as one of the two users: as the current one, or where its
-// password was changed behind the secret's back, with an earlier value.
-func (s AlternatingUsers) prove(ctx context.Context, c Change, current Credential, u users) error {
-	current.AnyDatabase = true
-	refused := works(ctx, s.Database, current)
-	if !errors.Is(refused, ErrAuth) {
-		return refused
-	}
-	for login, err := range earlier(ctx, c, current, u.has) {
-		if err == nil {
-			login.AnyDatabase = true
-			err = works(ctx, s.Database, login)
-		}
-		if err == nil || errors.Is(err, ErrNetwork) {
-			return err
-		}
-		refused = errors.Join(refused, err)
-	}
-	return fmt.Errorf("no stored login works for %q or %q, so the superuser changes neither: %w", u.original, u.clone, refused)
+// Retire takes the password of the superseded user away.
+func (s AlternatingUsers) Retire(ctx context.Context, r Retirement) error {
+	return retireUser(ctx, s.Database, s.Superuser, r)
 }
 
 // superuser reads the superuser's login.

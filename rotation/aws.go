@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
+	"github.com/aws/smithy-go"
 )
 
 // SecretsManager is what a rotation asks of AWS.
@@ -22,6 +23,25 @@ type SecretsManager interface {
 
 // NewStore returns the store that Secrets Manager is.
 func NewStore(client SecretsManager) Store { return awsStore{client} }
+
+// explainAWS tells what an error of AWS means.
+func explainAWS(err error) Explanation {
+	refused, ok := errors.AsType[smithy.APIError](err)
+	if !ok {
+		return Explanation{ClassUnknown, "unknown", "read the function's log around this line; rekey doctor shows where things stand"}
+	}
+	switch refused.ErrorCode() {
+	case "AccessDeniedException":
+		return Explanation{ClassPermission, "permission.aws", "give the function's role the statement that the text names"}
+	case "ThrottlingException", "LimitExceededException":
+		return Explanation{ClassConflict, "conflict.quota", "wait for the retry; spread schedules that fire at one time"}
+	case "ResourceNotFoundException":
+		return Explanation{ClassConfiguration, "configuration.no-secret", "check the name in the event and in the function's settings: rekey list"}
+	case "DecryptionFailure", "EncryptionFailure":
+		return Explanation{ClassPermission, "permission.kms", "let the function's role use the secret's KMS key"}
+	}
+	return Explanation{ClassUnknown, "unknown.aws", "look the code up that AWS answered; the retry may do"}
+}
 
 type awsStore struct{ client SecretsManager }
 
@@ -96,12 +116,21 @@ func (s awsStore) PutPending(ctx context.Context, e Event, v Value) error {
 	if !e.RotationToken.Empty() {
 		in.RotationToken = new(e.RotationToken.Reveal())
 	}
+	return s.put(ctx, in)
+}
+
+// PutCurrent calls PutSecretValue.
+func (s awsStore) PutCurrent(ctx context.Context, secretID, versionID string, v Value) error {
+	return s.put(ctx, &secretsmanager.PutSecretValueInput{SecretId: &secretID, ClientRequestToken: &versionID, SecretString: new(v.Reveal())})
+}
+
+func (s awsStore) put(ctx context.Context, in *secretsmanager.PutSecretValueInput) error {
 	_, err := s.client.PutSecretValue(ctx, in)
 	if _, ok := errors.AsType[*types.ResourceExistsException](err); ok {
 		return ErrExists
 	}
 	if err != nil {
-		return fmt.Errorf("storing the pending value: %w", err)
+		return fmt.Errorf("storing version %s: %w", *in.ClientRequestToken, err)
 	}
 	return nil
 }

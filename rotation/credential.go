@@ -40,14 +40,6 @@ func (c Credential) Format(f fmt.State, _ rune) {
 	_, _ = fmt.Fprintf(f, "%s@%s", c.Username, c.Host)
 }
 
-// ErrConfiguration means that a value, a name or a setting is not what a
-// rotation can work with. A human has to mend it.
-var ErrConfiguration = errors.New("configuration")
-
-func configurationf(format string, args ...any) error {
-	return fmt.Errorf("%w: %s", ErrConfiguration, fmt.Sprintf(format, args...))
-}
-
 // ParseCredential reads a value. The error wraps [ErrConfiguration], names the
 // member that is missing or wrong, and quotes nothing.
 func ParseCredential(v Value) (Credential, error) {

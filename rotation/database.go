@@ -7,18 +7,6 @@ import (
 	"iter"
 )
 
-var (
-	// ErrAuth means that the server refused the user or the password.
-	ErrAuth = errors.New("the server refused the login")
-	// ErrNetwork means that the server could not be reached.
-	ErrNetwork = errors.New("the server cannot be reached")
-	// ErrTLS means that the server's certificate could not be verified, or
-	// that it speaks no TLS.
-	ErrTLS = errors.New("the connection is not secure")
-	// ErrPermission means that the login lacks a right for what was asked.
-	ErrPermission = errors.New("the login lacks a permission")
-)
-
 // A Database is a kind of database server. Its errors wrap one of [ErrAuth],
 // [ErrNetwork], [ErrTLS], [ErrPermission] and [ErrConfiguration] where one
 // fits, and never hold a password.
@@ -46,6 +34,22 @@ type Session interface {
 	Revoke(ctx context.Context, user string, inUse func(ctx context.Context) error) error
 	// Close ends the session.
 	Close(ctx context.Context) error
+}
+
+// A DualSession is a [Session] at a server where a user may have two passwords
+// at a time.
+type DualSession interface {
+	Session
+	// AddPassword makes the server accept a password of a user beside keep,
+	// which it accepts now. Any third that the server cannot hold goes.
+	// Another user's is changed only if that one is no administrator, as by
+	// SetPassword.
+	AddPassword(ctx context.Context, user string, keep, password Value) error
+	// DropPassword makes the server refuse a password of a user, and go on to
+	// accept keep, unless inUse, which is called when nobody else can change
+	// the user, fails: with that error it ends. A password that the user does
+	// not have is dropped already.
+	DropPassword(ctx context.Context, user string, old, keep Value, inUse func(ctx context.Context) error) error
 }
 
 // A Superuser returns the login that may change other users' passwords, for
@@ -87,6 +91,47 @@ func next(current Credential, user string, supplied Value) (Value, error) {
 	return wanted.With(user, wanted.Password)
 }
 
+// nextInPlace makes the pending value of a user whose name stays.
+func nextInPlace(c Change, supplied Value) (Value, error) {
+	current, err := ParseCredential(c.Current)
+	if err != nil {
+		return Value{}, err
+	}
+	return next(current, current.Username, supplied)
+}
+
+// pairInPlace is pair for a user whose name stays.
+func pairInPlace(c Change) (current, pending Credential, err error) {
+	if current, pending, err = pair(c); err != nil {
+		return current, pending, err
+	}
+	if current.Username != pending.Username {
+		return current, pending, configurationf("the pending value is for another user than the current one, and the strategy rotates one user in place")
+	}
+	return current, pending, checkPassword(pending.Password)
+}
+
+// proven returns a login that works: the current one, or where its password
+// was changed behind the secret's back, an earlier one of a user that fits.
+func proven(ctx context.Context, db Database, c Change, current Credential, fits func(user string) bool) (Credential, error) {
+	current.AnyDatabase = true
+	refused := works(ctx, db, current)
+	if !errors.Is(refused, ErrAuth) {
+		return current, refused
+	}
+	for login, err := range earlier(ctx, c, current, fits) {
+		if err == nil {
+			login.AnyDatabase = true
+			err = works(ctx, db, login)
+		}
+		if err == nil || errors.Is(err, ErrNetwork) {
+			return login, err
+		}
+		refused = errors.Join(refused, err)
+	}
+	return Credential{}, refused
+}
+
 // use opens a session, runs fn with it and closes it.
 func use(ctx context.Context, db Database, c Credential, fn func(Session) error) error {
 	session, err := db.Login(ctx, c)
@@ -111,9 +156,12 @@ func probe(ctx context.Context, db Database, v Value) error {
 }
 
 // earlier gives the logins of earlier versions that are at the same server and
-// of a user that fits. Where they cannot be read, it ends with the error.
+// of a user that fits, each once: a login that was refused is not tried again.
+// Where they cannot be read, it ends with the error.
 func earlier(ctx context.Context, c Change, current Credential, fits func(user string) bool) iter.Seq2[Credential, error] {
 	return func(yield func(Credential, error) bool) {
+		type key struct{ user, password string }
+		seen := map[key]bool{{current.Username, current.Password.Reveal()}: true}
 		for v, err := range c.Earlier(ctx) {
 			if err != nil {
 				yield(Credential{}, err)
@@ -123,6 +171,11 @@ func earlier(ctx context.Context, c Change, current Credential, fits func(user s
 			if err != nil || !fits(login.Username) || current.sameServer(login) != nil {
 				continue // it was another login then
 			}
+			k := key{login.Username, login.Password.Reveal()}
+			if seen[k] {
+				continue
+			}
+			seen[k] = true
 			if !yield(login, nil) {
 				return
 			}

@@ -165,7 +165,7 @@ func TestRetireRevokesOnlyWhatNobodyNeeds(t *testing.T) {
 				}
 			}
 			for range 2 {
-				err := rotation.Retire(t.Context(), store, server, superuser, "db", "version-1")
+				err := rotation.Retire(t.Context(), store, rotation.Only(rotation.AlternatingUsers{Database: server, Superuser: superuser}), "db", "version-1")
 				if !errors.Is(err, tt.want) {
 					t.Errorf("got %v, want %v", err, tt.want)
 				}
@@ -190,7 +190,7 @@ func TestRetireSeesARotationThatBeginsMeanwhile(t *testing.T) {
 		}
 		return superuser(ctx, c)
 	}
-	if err := rotation.Retire(t.Context(), store, server, begins, "db", "version-1"); !errors.Is(err, rotation.ErrInUse) {
+	if err := rotation.Retire(t.Context(), store, rotation.Only(rotation.AlternatingUsers{Database: server, Superuser: begins}), "db", "version-1"); !errors.Is(err, rotation.ErrInUse) {
 		t.Errorf("got %v, want %v", err, rotation.ErrInUse)
 	}
 	if server.Users()["app"] != "p1" {

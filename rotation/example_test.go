@@ -17,9 +17,7 @@ func Example() {
 	server.SetUser("app", "first")
 	store := rotationtest.NewStore(rotation.NewValue(`{"host":"db","username":"app","password":"first"}`), nil)
 	rotator := rotation.New(store, rotation.Options{
-		Choose: func(context.Context, rotation.Secret, rotation.Value) (rotation.Strategy, error) {
-			return rotation.SingleUser{Database: server}, nil
-		},
+		Choose: rotation.Only(rotation.SingleUser{Database: server}),
 		OnPromoted: func(_ context.Context, p rotation.Promotion) error {
 			fmt.Println(p.Name, "went from", p.PreviousVersionID, "to", p.VersionID)
 			return nil

@@ -9,13 +9,14 @@ import (
 )
 
 // test has the strategy use the pending value. If it does not work, the server
-// gets the current one back before the step fails. A pending version without a
-// value is a rehearsal (RotateSecret with RotateImmediately=false): the current
-// value is tested, and the version must not be promoted.
+// gets the current one back before the step fails, for which a part of the
+// step's time is kept. A pending version without a value is a rehearsal
+// (RotateSecret with RotateImmediately=false): the current value is tested, and
+// the version must not be promoted.
 func (r *Rotator) test(ctx context.Context, e Event, c Change) (rehearsal bool, err error) {
-	c.Pending, err = r.store.Get(ctx, e.SecretID, e.Token, LabelPending)
+	c.Pending, err = r.pending(ctx, e)
 	if rehearsal = errors.Is(err, ErrNoValue); rehearsal {
-		c.Pending, err = r.store.Get(ctx, e.SecretID, "", LabelCurrent)
+		c.Pending, err = r.current(ctx, e, c.Secret)
 		if errors.Is(err, ErrNoValue) {
 			return rehearsal, nil // a placeholder: there is nothing to test yet
 		}
@@ -27,18 +28,35 @@ func (r *Rotator) test(ctx context.Context, e Event, c Change) (rehearsal bool, 
 	if err != nil {
 		return rehearsal, err
 	}
-	err = strategy.Test(ctx, c)
+	restorer, restores := strategy.(Restorer)
+	err = inShare(ctx, restores, func(ctx context.Context) error { return strategy.Test(ctx, c) })
 	if err == nil && !rehearsal {
-		r.remember(c.Secret.ARN, e.Token)
+		r.know(e.SecretID, e.Token, func(k *known) { k.tested = true })
 	}
-	if restorer, ok := strategy.(Restorer); ok && err != nil && !rehearsal {
+	if restores && err != nil && !rehearsal {
 		err = errors.Join(err, r.restore(ctx, e, c, restorer))
 	}
 	return rehearsal, err
 }
 
+// testShare is the part of the time left that a test may take where the current
+// credential may have to be restored after it.
+const testShare = 0.6
+
+// inShare runs fn in a share of the time that is left, or in all of it.
+func inShare(ctx context.Context, share bool, fn func(context.Context) error) error {
+	deadline, ok := ctx.Deadline()
+	if !share || !ok {
+		return fn(ctx)
+	}
+	left := time.Duration(testShare * float64(time.Until(deadline)))
+	ctx, cancel := context.WithTimeout(ctx, left)
+	defer cancel()
+	return fn(ctx)
+}
+
 func (r *Rotator) restore(ctx context.Context, e Event, c Change, restorer Restorer) (err error) {
-	if c.Current, err = r.store.Get(ctx, e.SecretID, "", LabelCurrent); err == nil {
+	if c.Current, err = r.current(ctx, e, c.Secret); err == nil {
 		err = restorer.Restore(ctx, c)
 	}
 	if err != nil {
@@ -46,22 +64,6 @@ func (r *Rotator) restore(ctx context.Context, e Event, c Change, restorer Resto
 	}
 	r.opts.Logger.WarnContext(ctx, "the pending credential failed its test; the current one is in force", "secret", e.SecretID, "version", e.Token)
 	return nil
-}
-
-// remember notes that a version passed its test; with an empty version it
-// forgets the secret.
-func (r *Rotator) remember(secretARN, version string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.tested[secretARN] = version; version == "" {
-		delete(r.tested, secretARN)
-	}
-}
-
-func (r *Rotator) passed(secretARN, version string) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.tested[secretARN] == version
 }
 
 // finish makes the version current and announces it. A version that is current
@@ -75,7 +77,7 @@ func (r *Rotator) finish(ctx context.Context, e Event, c Change) error {
 			return err
 		}
 	}
-	r.remember(c.Secret.ARN, "")
+	r.forget(e.SecretID)
 	if r.opts.OnPromoted != nil {
 		p := Promotion{
 			SecretARN: c.Secret.ARN, Name: c.Secret.Name,
@@ -92,7 +94,7 @@ func (r *Rotator) finish(ctx context.Context, e Event, c Change) error {
 // order and to any process, so the version is tested here, unless this process
 // has done so.
 func (r *Rotator) promote(ctx context.Context, e Event, c Change) error {
-	if !r.passed(c.Secret.ARN, e.Token) {
+	if !r.know(e.SecretID, e.Token, nil).tested {
 		rehearsal, err := r.test(ctx, e, c)
 		if err != nil {
 			return err
@@ -104,17 +106,14 @@ func (r *Rotator) promote(ctx context.Context, e Event, c Change) error {
 	return r.moveLabel(ctx, e.SecretID, LabelCurrent, c.Secret.VersionWith(LabelCurrent), e.Token)
 }
 
-// tidy takes AWSPENDING off the version, which AWS does only some time later,
-// and REKEY_SUPPLIED off the value that it was made of.
+// tidy takes REKEY_SUPPLIED off the value that the version was made of. It
+// leaves AWSPENDING on the version: AWS takes it off itself, and a rotation may
+// begin while it is where AWSCURRENT is.
 func (r *Rotator) tidy(ctx context.Context, e Event, s Secret) error {
-	var errs []error
-	if s.Has(e.Token, LabelPending) {
-		errs = append(errs, r.moveLabel(ctx, e.SecretID, LabelPending, e.Token, ""))
-	}
 	if holder := s.VersionWith(LabelSupplied); holder != "" {
-		errs = append(errs, r.moveLabel(ctx, e.SecretID, LabelSupplied, holder, ""))
+		return r.moveLabel(ctx, e.SecretID, LabelSupplied, holder, "")
 	}
-	return errors.Join(errs...)
+	return nil
 }
 
 // moveLabel moves a label. Where the same step runs twice at once, or the
@@ -131,33 +130,30 @@ func (r *Rotator) moveLabel(ctx context.Context, secretID, label, from, to strin
 	return err
 }
 
-// maxEarlier is how many versions without a label are tried: enough for what
-// failed rotations leave behind, and too few to lock an account out.
-const maxEarlier = 3
-
-// earlier reads the values that were, or were to be, current before.
-func (r *Rotator) earlier(e Event, s Secret) func(context.Context) iter.Seq2[Value, error] {
-	return func(ctx context.Context) iter.Seq2[Value, error] {
-		return func(yield func(Value, error) bool) {
-			if previous := s.VersionWith(LabelPrevious); previous != "" && !r.yield(ctx, e, previous, yield) {
-				return
+// earlierValues reads the values before the current one: AWSPREVIOUS, then
+// those that have lost their labels, newest first, but for the version that is
+// left out. A version without a value is passed over.
+func earlierValues(ctx context.Context, store Store, s Secret, without string) iter.Seq2[Value, error] {
+	return func(yield func(Value, error) bool) {
+		read := func(version string) bool {
+			if version == "" || version == without {
+				return true
 			}
-			versions, err := r.store.Unlabelled(ctx, e.SecretID)
-			if err != nil {
-				yield(Value{}, err)
+			v, err := store.Get(ctx, s.ARN, version, "")
+			return errors.Is(err, ErrNoValue) || yield(v, err) && err == nil
+		}
+		if !read(s.VersionWith(LabelPrevious)) {
+			return
+		}
+		unlabelled, err := store.Unlabelled(ctx, s.ARN)
+		if err != nil {
+			yield(Value{}, err)
+			return
+		}
+		for _, version := range unlabelled {
+			if !read(version) {
 				return
-			}
-			for _, version := range versions[:min(len(versions), maxEarlier)] {
-				if !r.yield(ctx, e, version, yield) {
-					return
-				}
 			}
 		}
 	}
-}
-
-// yield passes a version's value on; one that is empty is passed over.
-func (r *Rotator) yield(ctx context.Context, e Event, version string, yield func(Value, error) bool) bool {
-	v, err := r.store.Get(ctx, e.SecretID, version, "")
-	return errors.Is(err, ErrNoValue) || yield(v, err) && err == nil
 }

@@ -6,25 +6,47 @@ import (
 	"fmt"
 )
 
-// Retire revokes the login of a superseded version of a database secret. The
-// caller knows that no consumer holds the version any more.
+// Retire revokes a superseded version of a secret. The caller knows that no
+// consumer holds the version any more.
 //
 // It may be repeated, and it never takes away what is needed: the error wraps
-// [ErrInUse] where the current version has the same login, as after a
-// rollback, or where the pending version is for the same user. It is
-// [ErrReplaced] where there is nothing to do, because the current version has
-// the user with a newer password. The labels are looked at again when the user
-// is locked, so that a rotation that starts at the same time is seen.
-func Retire(ctx context.Context, store Store, db Database, get Superuser, secretID, versionID string) error {
+// [ErrInUse] where the version, or what it is for, is current or pending (again), as
+// after a rollback. It is [ErrReplaced] where there is nothing to do, because
+// the strategy has no overlap. The labels are looked at again when nobody else
+// can change the target, so that a rotation that starts at the same time is
+// seen.
+func Retire(ctx context.Context, store Store, choose Chooser, secretID, versionID string) error {
+	secret, err := store.Describe(ctx, secretID)
+	if err != nil {
+		return err
+	}
+	for _, label := range []string{LabelCurrent, LabelPending} {
+		if secret.Has(versionID, label) {
+			return fmt.Errorf("the version carries %s: %w", label, ErrInUse)
+		}
+	}
 	v, err := store.Get(ctx, secretID, versionID, "")
 	if err != nil {
 		return err
 	}
-	old, err := ParseCredential(v)
+	strategy, err := choose(ctx, secret, v)
 	if err != nil {
 		return err
 	}
-	inUse := func(ctx context.Context) error { return needed(ctx, store, secretID, old) }
+	retirer, ok := strategy.(Retirer)
+	if !ok {
+		return ErrReplaced
+	}
+	return retirer.Retire(ctx, Retirement{Secret: secret, VersionID: versionID, Superseded: v, Store: store})
+}
+
+// retireUser takes away the password of a user that no version needs.
+func retireUser(ctx context.Context, db Database, get Superuser, r Retirement) error {
+	old, err := ParseCredential(r.Superseded)
+	if err != nil {
+		return err
+	}
+	inUse := func(ctx context.Context) error { return needed(ctx, r, old) }
 	if err := inUse(ctx); err != nil {
 		return err
 	}
@@ -39,9 +61,9 @@ func Retire(ctx context.Context, store Store, db Database, get Superuser, secret
 }
 
 // needed says why the user of an old login is still needed, if it is.
-func needed(ctx context.Context, store Store, secretID string, old Credential) error {
+func needed(ctx context.Context, r Retirement, old Credential) error {
 	for _, label := range []string{LabelCurrent, LabelPending} {
-		v, err := store.Get(ctx, secretID, "", label)
+		v, err := r.Store.Get(ctx, r.Secret.ARN, "", label)
 		if errors.Is(err, ErrNoValue) {
 			continue
 		}

@@ -4,17 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws/arn"
 )
 
 // Options configure a [Rotator].
 type Options struct {
-	// Choose returns the strategy for a secret, by its tags and by a value of
-	// it. The value is the pending one, or where there is none the current.
-	Choose func(ctx context.Context, s Secret, v Value) (Strategy, error)
+	Choose Chooser
 	// OnPromoted is called each time finishSecret ends with the new version
 	// current, also when it is repeated. Its error fails the step, so that
 	// Secrets Manager repeats it. If nil, nothing is called.
@@ -22,6 +24,8 @@ type Options struct {
 	// FunctionName is the name of the function that this runs in. Secrets
 	// that another function rotates are refused. If empty, none is.
 	FunctionName string
+	// Accounts are those, beside the function's own, whose secrets it rotates.
+	Accounts []string
 	// Logger gets one line per step. If nil, it is [slog.Default].
 	Logger *slog.Logger
 }
@@ -39,8 +43,8 @@ type Rotator struct {
 	store Store
 	opts  Options
 
-	mu     sync.Mutex
-	tested map[string]string // :: secret ARN -> version that passed its test here
+	mu    sync.Mutex
+	known map[string]known // :: secret id -> what is known here of its rotation
 }
 
 // New returns a rotator over a store.
@@ -48,7 +52,7 @@ func New(store Store, opts Options) *Rotator {
 	if opts.Logger == nil {
 		opts.Logger = slog.Default()
 	}
-	return &Rotator{store: store, opts: opts, tested: make(map[string]string)}
+	return &Rotator{store: store, opts: opts, known: make(map[string]known)}
 }
 
 // Step runs one step. The error is a [*StepError].
@@ -58,7 +62,8 @@ func (r *Rotator) Step(ctx context.Context, e Event) error {
 	log := r.opts.Logger.With("step", string(e.Step), "secret", e.SecretID, "name", name,
 		"version", e.Token, "ms", time.Since(began).Milliseconds())
 	if err != nil {
-		log.ErrorContext(ctx, "rotation step failed", "error", err)
+		x := Explain(err)
+		log.ErrorContext(ctx, "rotation step failed", "error", err, "class", x.Class, "code", x.Code, "next", x.Next)
 		return &StepError{Step: e.Step, SecretID: e.SecretID, VersionID: e.Token, Err: err}
 	}
 	log.InfoContext(ctx, "rotation step done")
@@ -76,7 +81,9 @@ func (r *Rotator) step(ctx context.Context, e Event) (name string, err error) {
 	if secret.Has(e.Token, LabelCurrent) && e.Step != StepFinish {
 		return secret.Name, nil // the rotation came to its end before
 	}
-	c := Change{Secret: secret, VersionID: e.Token, Earlier: r.earlier(e, secret)}
+	c := Change{Secret: secret, VersionID: e.Token, Earlier: func(ctx context.Context) iter.Seq2[Value, error] {
+		return earlierValues(ctx, r.store, secret, "")
+	}}
 	switch e.Step {
 	case StepCreate:
 		err = r.create(ctx, e, c)
@@ -104,6 +111,8 @@ func (r *Rotator) check(s Secret, e Event) error {
 		return ErrRotationDisabled
 	case !r.owns(s.FunctionARN):
 		return fmt.Errorf("%w: %s", ErrNotOurs, s.FunctionARN)
+	case !r.near(s.ARN, e.FunctionARN):
+		return fmt.Errorf("%w: %s is of another account or region", ErrNotOurs, s.ARN)
 	case !known:
 		return ErrUnknownToken
 	case !s.Has(e.Token, LabelCurrent) && !s.Has(e.Token, LabelPending):
@@ -120,10 +129,23 @@ func (r *Rotator) owns(functionARN string) bool {
 	return r.opts.FunctionName == "" || functionARN == "" || name == r.opts.FunctionName
 }
 
+// near reports whether a secret is of the account and region of the function
+// that runs, or of an account that was named beside it. The ARN of the function
+// is empty where it is not known.
+func (r *Rotator) near(secretARN, functionARN string) bool {
+	secret, err := arn.Parse(secretARN)
+	function, functionErr := arn.Parse(functionARN)
+	if err != nil || functionErr != nil {
+		return functionARN == ""
+	}
+	return secret.Region == function.Region &&
+		(secret.AccountID == function.AccountID || slices.Contains(r.opts.Accounts, secret.AccountID))
+}
+
 // create makes sure that a pending value exists. Where one is there already
 // it is kept: it may be installed in the database by now.
 func (r *Rotator) create(ctx context.Context, e Event, c Change) (err error) {
-	if c.Current, err = r.store.Get(ctx, e.SecretID, "", LabelCurrent); err != nil {
+	if c.Current, err = r.current(ctx, e, c.Secret); err != nil {
 		return err
 	}
 	var supplied Value
@@ -140,18 +162,22 @@ func (r *Rotator) create(ctx context.Context, e Event, c Change) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := r.store.PutPending(ctx, e, pending); !errors.Is(err, ErrExists) {
+	switch err := r.store.PutPending(ctx, e, pending); {
+	case errors.Is(err, ErrExists):
+		return nil
+	case err != nil:
 		return err
 	}
+	r.know(e.SecretID, e.Token, func(k *known) { k.pending = pending })
 	return nil
 }
 
 // set has the strategy install the pending value.
 func (r *Rotator) set(ctx context.Context, e Event, c Change) (err error) {
-	if c.Pending, err = r.store.Get(ctx, e.SecretID, e.Token, LabelPending); err != nil {
+	if c.Pending, err = r.pending(ctx, e); err != nil {
 		return err
 	}
-	if c.Current, err = r.store.Get(ctx, e.SecretID, "", LabelCurrent); err != nil {
+	if c.Current, err = r.current(ctx, e, c.Secret); err != nil {
 		return err
 	}
 	strategy, err := r.opts.Choose(ctx, c.Secret, c.Pending)

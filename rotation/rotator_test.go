@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -146,7 +148,7 @@ func TestAPromotionIsAnnouncedUntilItIsHeard(t *testing.T) {
 			t.Errorf("announcement %d is %+v", i, p)
 		}
 	}
-	want := map[string][]string{"version-1": {"AWSPREVIOUS"}, "version-2": {"AWSCURRENT"}}
+	want := map[string][]string{"version-1": {"AWSPREVIOUS"}, "version-2": {"AWSPENDING", "AWSCURRENT"}}
 	if diff := cmp.Diff(want, b.labels(t)); diff != "" {
 		t.Errorf("labels (-want +got)\n%s", diff)
 	}
@@ -245,4 +247,63 @@ func TestEachStepLeavesOneLineWithoutAValue(t *testing.T) {
 			t.Errorf("a value in %s", line)
 		}
 	}
+}
+
+func TestOnlySecretsOfTheFunctionsAccountAndRegionAreRotated(t *testing.T) {
+	t.Parallel()
+	const own = "arn:aws:lambda:us-east-1:111122223333:function:rotator"
+	tests := map[string]struct {
+		function string
+		accounts []string
+		want     error
+	}{
+		"its own":                    {function: own},
+		"by an alias":                {function: own + ":live"},
+		"where that is not known":    {function: ""},
+		"another region":             {function: strings.Replace(own, "us-east-1", "eu-west-1", 1), want: rotation.ErrNotOurs},
+		"another account":            {function: strings.Replace(own, "111122223333", "444455556666", 1), want: rotation.ErrNotOurs},
+		"an account that was named":  {function: strings.Replace(own, "111122223333", "444455556666", 1), accounts: []string{"111122223333"}},
+		"a function that has no ARN": {function: "rotator", want: rotation.ErrNotOurs},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			rotator := rotation.New(b.store, rotation.Options{
+				Choose: rotation.Only(b.strategy), Accounts: tt.accounts, Logger: slog.New(slog.DiscardHandler),
+			})
+			e := b.store.Begin("version-2")
+			e.Step, e.FunctionARN = rotation.StepCreate, tt.function
+			if err := rotator.Step(t.Context(), e); !errors.Is(err, tt.want) {
+				t.Errorf("got %v, want %v", err, tt.want)
+			}
+		})
+	}
+}
+
+// hanging is a strategy whose test takes as long as it may.
+type hanging struct{ rotation.SingleUser }
+
+func (hanging) Test(ctx context.Context, _ rotation.Change) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func TestATestThatHangsLeavesTimeToRestore(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.strategy = hanging{rotation.SingleUser{Database: b.server}}
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		if err := b.steps(ctx, "version-2", all()...); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("got %v, want %v", err, context.DeadlineExceeded)
+		}
+		if ctx.Err() != nil {
+			t.Error("the test took all of the step's time")
+		}
+		if got := b.server.Users()["app"]; got != "first-"+canary {
+			t.Error("the current password was not restored")
+		}
+	})
 }

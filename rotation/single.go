@@ -20,29 +20,20 @@ type SingleUser struct {
 var (
 	_ Strategy = SingleUser{}
 	_ Restorer = SingleUser{}
+	_ Retirer  = SingleUser{}
 	_ Prober   = SingleUser{}
 )
 
 // Create makes a new password for the same user.
 func (s SingleUser) Create(_ context.Context, c Change, supplied Value) (Value, error) {
-	current, err := ParseCredential(c.Current)
-	if err != nil {
-		return Value{}, err
-	}
-	return next(current, current.Username, supplied)
+	return nextInPlace(c, supplied)
 }
 
 // Set changes the password, with the first login that works: the current one,
 // those before it, the superuser's.
 func (s SingleUser) Set(ctx context.Context, c Change) error {
-	current, pending, err := pair(c)
+	current, pending, err := pairInPlace(c)
 	if err != nil {
-		return err
-	}
-	if current.Username != pending.Username {
-		return configurationf("the pending value is for another user than the current one; a single user rotates in place")
-	}
-	if err := checkPassword(pending.Password); err != nil {
 		return err
 	}
 	if err := works(ctx, s.Database, pending); !errors.Is(err, ErrAuth) {
@@ -71,6 +62,11 @@ func (s SingleUser) Restore(ctx context.Context, c Change) error {
 		return err // it works, or the server cannot be asked
 	}
 	return s.install(ctx, current, s.logins(ctx, c, pending))
+}
+
+// Retire finds the password replaced, unless the secret had another user.
+func (s SingleUser) Retire(ctx context.Context, r Retirement) error {
+	return retireUser(ctx, s.Database, s.Superuser, r)
 }
 
 // logins are those that may be able to change the password: first, then the

@@ -44,6 +44,10 @@ type Store interface {
 	// PutPending stores the value of a version that is to carry AWSPENDING.
 	// The error wraps [ErrExists] if the version has another value already.
 	PutPending(ctx context.Context, e Event, v Value) error
+	// PutCurrent stores a value as a new version with AWSCURRENT. A version that
+	// has the value already is left as it is; the error wraps [ErrExists] if it
+	// has another.
+	PutCurrent(ctx context.Context, secretID, versionID string, v Value) error
 	// MoveLabel takes a label from a version and puts it on another. Either
 	// may be empty.
 	MoveLabel(ctx context.Context, secretID, label, from, to string) error
@@ -55,6 +59,9 @@ type Event struct {
 	SecretID string
 	// Token is the id of the version to rotate to.
 	Token string
+	// FunctionARN is that of the function that the event came to, and empty
+	// where it is not known.
+	FunctionARN string
 	// RotationToken proves to Secrets Manager that a write belongs to the
 	// rotation. It is sensitive, and may be empty.
 	RotationToken Value

@@ -219,8 +219,8 @@ func TestSecretsManagerRotatesALogin(t *testing.T) {
 		users []string
 		calls int
 	}{
-		"of a single user": {map[string]string{"rekey:strategy": "single-user"}, []string{"app", "app", "app"}, 11},
-		"alternating":      {map[string]string{"rekey:strategy": "alternating-users"}, []string{"app_clone", "app", "app_clone"}, 12},
+		"of a single user": {map[string]string{"rekey:strategy": "single-user"}, []string{"app", "app", "app"}, 7},
+		"alternating":      {map[string]string{"rekey:strategy": "alternating-users"}, []string{"app_clone", "app", "app_clone"}, 8},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

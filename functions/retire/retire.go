@@ -30,8 +30,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
+	"github.com/rekey-go/rekey/functions/internal/strategy"
 	"github.com/rekey-go/rekey/rotation"
-	"github.com/rekey-go/rekey/rotation/postgres"
 	"github.com/rekey-go/rekey/runtime/bulletin"
 	"github.com/rekey-go/rekey/runtime/invalidation"
 )
@@ -59,18 +59,17 @@ const (
 
 // New returns the function. It reads REKEY_GRACE (1h), REKEY_RETIRE_DEADLINE
 // (24h), REKEY_CHECK_INTERVAL (10s), REKEY_RETIRE_QUEUE, REKEY_BULLETIN,
-// REKEY_BUS, REKEY_SUPERUSER and the variables of [postgres.FromEnv].
+// REKEY_BUS and the variables of [strategy.Databases].
 func New(cfg aws.Config, getenv func(string) string) (lambda.Handler, error) {
-	database, err := postgres.FromEnv(getenv)
+	store := rotation.NewStore(secretsmanager.NewFromConfig(cfg))
+	choose, err := strategy.Databases(store, getenv)
 	if err != nil {
 		return nil, err
 	}
-	store := rotation.NewStore(secretsmanager.NewFromConfig(cfg))
-	superuser := rotation.SuperuserFrom(store, getenv("REKEY_SUPERUSER"))
 	f := &function{
 		describe: store.Describe,
 		revoke: func(ctx context.Context, secretARN, versionID string) error {
-			return rotation.Retire(ctx, store, database, superuser, secretARN, versionID)
+			return rotation.Retire(ctx, store, choose, secretARN, versionID)
 		},
 		publish: invalidation.NewPublisher(eventbridge.NewFromConfig(cfg), getenv("REKEY_BUS")).Publish,
 		send:    sender(sqs.NewFromConfig(cfg), getenv("REKEY_RETIRE_QUEUE")),

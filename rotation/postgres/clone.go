@@ -9,13 +9,13 @@ import (
 	"github.com/rekey-go/rekey/rotation"
 )
 
-// maxName is the length at which PostgreSQL cuts a name, in bytes.
-const maxName = 63
+// MaxName is the length at which PostgreSQL cuts a name, in bytes.
+const MaxName = 63
 
 // EnsureClone makes the clone, or brings it into shape.
 func (s *session) EnsureClone(ctx context.Context, original, clone string, password rotation.Value) error {
-	if len(clone) > maxName {
-		return fmt.Errorf("%w: the user name %q is longer than %d bytes", rotation.ErrConfiguration, clone, maxName)
+	if len(clone) > MaxName {
+		return fmt.Errorf("%w: the user name %q is longer than %d bytes", rotation.ErrConfiguration, clone, MaxName)
 	}
 	secret, err := verifier(password)
 	if err != nil {
@@ -87,7 +87,7 @@ func (s *session) facts(ctx context.Context, original, clone string) (f facts, e
 		return f, fmt.Errorf("%w: the server has no user %q to clone", rotation.ErrConfiguration, original)
 	}
 	if err != nil {
-		return f, classify(fmt.Sprintf("reading the rights of %q", original), err)
+		return f, s.classify(fmt.Sprintf("reading the rights of %q", original), err)
 	}
 	return f, nil
 }
@@ -102,7 +102,7 @@ func (s *session) adopt(ctx context.Context, original, clone string) error {
 		_, err = s.conn.Exec(ctx, "ROLLBACK TO SAVEPOINT adopt")
 	}
 	if err != nil {
-		return classify(fmt.Sprintf("giving %q what %q owns", original, clone), err)
+		return s.classify(fmt.Sprintf("giving %q what %q owns", original, clone), err)
 	}
 	return nil
 }
@@ -116,7 +116,7 @@ func (s *session) settings(ctx context.Context, original, clone string) ([]strin
 		WHERE r.rolname = $1 ORDER BY 1, 2`
 	rows, err := s.conn.Query(ctx, sql, original)
 	if err != nil {
-		return nil, classify(fmt.Sprintf("reading the settings of %q", original), err)
+		return nil, s.classify(fmt.Sprintf("reading the settings of %q", original), err)
 	}
 	var statements []string
 	var database, name, value string
@@ -129,7 +129,7 @@ func (s *session) settings(ctx context.Context, original, clone string) ([]strin
 		return nil
 	})
 	if err != nil {
-		return nil, classify(fmt.Sprintf("reading the settings of %q", original), err)
+		return nil, s.classify(fmt.Sprintf("reading the settings of %q", original), err)
 	}
 	return statements, nil
 }

@@ -1,13 +1,8 @@
 package postgres
 
 import (
-	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
-	"net"
-	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -21,26 +16,18 @@ const (
 	insufficientPrivilege = "42501"
 	unknownDatabase       = "3D000"
 	unknownObject         = "42704"
+	tooManyConnections    = "53300"
+	serialization         = "40001"
+	deadlock              = "40P01"
 )
 
 // classify gives an error its meaning. The texts of pgx name user, database
 // and address; none holds a password.
-func classify(doing string, err error) error {
+func (d *Database) classify(doing string, c rotation.Credential, err error) error {
 	if refused, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return refusal(doing, refused)
 	}
-	_, isCertificate := errors.AsType[*tls.CertificateVerificationError](err)
-	_, isAlert := errors.AsType[tls.AlertError](err)
-	_, isRecord := errors.AsType[tls.RecordHeaderError](err)
-	_, isNetwork := errors.AsType[net.Error](err)
-	switch {
-	case isCertificate, isAlert, isRecord, strings.Contains(err.Error(), "refused TLS"):
-		return fmt.Errorf("%s: %w: %w", doing, rotation.ErrTLS, err)
-	case isNetwork, errors.Is(err, context.DeadlineExceeded), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return fmt.Errorf("%s: %w: %w", doing, rotation.ErrNetwork, err)
-	default:
-		return fmt.Errorf("%s: %w", doing, err)
-	}
+	return d.reach.Classify(doing, c, err)
 }
 
 // refusal is an error that the server answered.
@@ -53,6 +40,8 @@ func refusal(doing string, e *pgconn.PgError) error {
 		kind = rotation.ErrPermission
 	case unknownDatabase, unknownObject:
 		kind = rotation.ErrConfiguration
+	case tooManyConnections, serialization, deadlock:
+		kind = rotation.ErrConflict
 	default:
 		return fmt.Errorf("%s: %s (SQLSTATE %s)", doing, e.Message, e.Code)
 	}

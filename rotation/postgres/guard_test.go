@@ -133,9 +133,7 @@ func TestALoginThatItsDatabaseDoesNotLetInIsRestored(t *testing.T) {
 	store := rotationtest.NewStore(rotation.NewValue(fmt.Sprintf(
 		`{"host":%q,"port":%d,"username":"app","password":"old","database":"shop"}`, s.Host, s.Port)), nil)
 	rotator := rotation.New(store, rotation.Options{
-		Choose: func(context.Context, rotation.Secret, rotation.Value) (rotation.Strategy, error) {
-			return rotation.SingleUser{Database: database(t, s)}, nil
-		},
+		Choose: rotation.Only(rotation.SingleUser{Database: database(t, s)}),
 		Logger: slog.New(slog.DiscardHandler),
 	})
 	step := func(step rotation.Step) error {
@@ -177,7 +175,7 @@ func TestRetireTakesThePasswordAndNoSession(t *testing.T) {
 	}
 	admin := superuserOf(t, s)
 	for range 2 {
-		if err := rotation.Retire(t.Context(), store, database(t, s), admin, "db", "version-1"); err != nil {
+		if err := rotation.Retire(t.Context(), store, rotation.Only(rotation.AlternatingUsers{Database: database(t, s), Superuser: admin}), "db", "version-1"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -220,10 +218,7 @@ func TestPlaintextNeedsTheSecretsWordAndTheFunctions(t *testing.T) {
 		t.Fatal(err)
 	}
 	for allowed, wantTLS := range map[bool]bool{false: true, true: false} {
-		db, err := New(Options{AllowPlaintext: allowed})
-		if err != nil {
-			t.Fatal(err)
-		}
+		db := New(reach(t, rotation.ReachOptions{AllowPlaintext: allowed}))
 		cfg, err := db.config(c)
 		if err != nil {
 			t.Fatal(err)
@@ -234,10 +229,7 @@ func TestPlaintextNeedsTheSecretsWordAndTheFunctions(t *testing.T) {
 	}
 	engine := c
 	engine.Engine = "mysql"
-	db, err := New(Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	db := New(reach(t, rotation.ReachOptions{}))
 	if _, err := db.config(engine); !errors.Is(err, rotation.ErrConfiguration) || !strings.Contains(err.Error(), "mysql") {
 		t.Errorf("another engine: got %v, want %v", err, rotation.ErrConfiguration)
 	}

@@ -23,57 +23,20 @@ package postgres
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"errors"
 	"fmt"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/rekey-go/rekey/rotation"
 )
 
-// Options configure a [Database].
-type Options struct {
-	// Port and Database are for credentials that name none. If zero, 5432 and
-	// the database of the user's name, as PostgreSQL has it.
-	Port     int
-	Database string
-	// CA holds PEM certificates to verify the server with, beside the
-	// system's.
-	CA string
-	// AllowPlaintext lets a credential with "ssl": false do without TLS.
-	AllowPlaintext bool
-	// ConnectTimeout bounds a login; 5 s if zero.
-	ConnectTimeout time.Duration
-}
-
 // A Database is any PostgreSQL server that a credential names.
-type Database struct {
-	opts  Options
-	roots *x509.CertPool
-}
+type Database struct{ reach *rotation.Reach }
 
 var _ rotation.Database = (*Database)(nil)
 
-// New returns a Database. The error says that the CA holds no certificate.
-func New(opts Options) (*Database, error) {
-	roots, err := x509.SystemCertPool()
-	if err != nil {
-		roots = x509.NewCertPool()
-	}
-	if opts.CA != "" && !roots.AppendCertsFromPEM([]byte(opts.CA)) {
-		return nil, fmt.Errorf("%w: the CA holds no PEM certificate", rotation.ErrConfiguration)
-	}
-	if opts.Port == 0 {
-		opts.Port = 5432
-	}
-	if opts.ConnectTimeout == 0 {
-		opts.ConnectTimeout = 5 * time.Second
-	}
-	return &Database{opts: opts, roots: roots}, nil
-}
+// New returns a Database whose servers are reached so.
+func New(reach *rotation.Reach) *Database { return &Database{reach} }
 
 // Login opens a session.
 func (d *Database) Login(ctx context.Context, c rotation.Credential) (rotation.Session, error) {
@@ -92,13 +55,9 @@ func (d *Database) Login(ctx context.Context, c rotation.Credential) (rotation.S
 		}
 	}
 	if err != nil {
-		err = classify(fmt.Sprintf("logging in to PostgreSQL at %s as %q", cfg.Host, c.Username), err)
-		if c.Plaintext && cfg.TLSConfig != nil && errors.Is(err, rotation.ErrTLS) {
-			err = fmt.Errorf(`%w; the secret says "ssl": false, which counts only where the function allows plaintext (REKEY_ALLOW_PLAINTEXT=true)`, err)
-		}
-		return nil, err
+		return nil, d.classify(fmt.Sprintf("logging in to PostgreSQL at %s as %q", cfg.Host, c.Username), c, err)
 	}
-	return &session{conn: conn, user: c.Username}, nil
+	return &session{conn: conn, db: d, login: c}, nil
 }
 
 // maintenance are the databases that every server has, and that let every
@@ -117,22 +76,14 @@ func (d *Database) config(c rotation.Credential) (*pgx.ConnConfig, error) {
 	if err != nil {
 		return nil, fmt.Errorf("preparing the connection: %w", err)
 	}
-	cfg.Host, cfg.Port, cfg.User, cfg.Password = c.Host, uint16(d.opts.Port), c.Username, c.Password.Reveal() //nolint:gosec // a port.
-	if c.Port != 0 {
-		cfg.Port = uint16(c.Port) //nolint:gosec // checked when it was parsed.
-	}
-	cfg.Database = d.opts.Database
-	if c.Database != "" {
-		cfg.Database = c.Database
-	}
-	cfg.ConnectTimeout = d.opts.ConnectTimeout
+	cfg.Host, cfg.Port = c.Host, uint16(d.reach.Port(c, 5432)) //nolint:gosec // a port.
+	cfg.User, cfg.Password, cfg.Database = c.Username, c.Password.Reveal(), d.reach.Database(c)
+	cfg.ConnectTimeout = d.reach.Timeout()
 	cfg.Fallbacks = nil
 	cfg.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol
 	cfg.RuntimeParams = map[string]string{"application_name": "rekey"}
-	if c.Plaintext && d.opts.AllowPlaintext {
-		cfg.TLSConfig = nil
-		return cfg, nil
-	}
-	cfg.TLSConfig = &tls.Config{RootCAs: d.roots, ServerName: c.Host, MinVersion: tls.VersionTLS12}
+	cfg.TLSConfig = d.reach.TLS(c)
+	cfg.DialFunc = d.reach.Dial
+	cfg.LookupFunc = func(_ context.Context, host string) ([]string, error) { return []string{host}, nil } // Dial looks it up
 	return cfg, nil
 }

@@ -27,11 +27,16 @@ func credential(t *testing.T, s *pgserver.Server, user, password string) rotatio
 
 func database(t *testing.T, s *pgserver.Server) *Database {
 	t.Helper()
-	db, err := New(Options{CA: s.CA})
+	return New(reach(t, rotation.ReachOptions{CA: s.CA}))
+}
+
+func reach(t *testing.T, opts rotation.ReachOptions) *rotation.Reach {
+	t.Helper()
+	r, err := rotation.NewReach(opts)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return db
+	return r
 }
 
 // superuserOf gives the strategies the server's superuser.
@@ -213,10 +218,7 @@ func TestErrorsSayWhatTheyMeanAndHoldNoPassword(t *testing.T) {
 	pgtest.Exec(t, s, "postgres", `CREATE ROLE app LOGIN PASSWORD 'old'`)
 	const canary = "canary-4711"
 	right := database(t, s)
-	strict, err := New(Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	strict := New(reach(t, rotation.ReachOptions{}))
 	closed := credential(t, s, "app", canary)
 	closed.Port = 1
 	nowhere := credential(t, s, "app", "old")

@@ -12,14 +12,18 @@ import (
 )
 
 type session struct {
-	conn *pgx.Conn
-	user string
+	conn  *pgx.Conn
+	db    *Database
+	login rotation.Credential
 }
+
+// classify gives an error of the session its meaning.
+func (s *session) classify(doing string, err error) error { return s.db.classify(doing, s.login, err) }
 
 // Ping asks the server for an answer.
 func (s *session) Ping(ctx context.Context) error {
 	if _, err := s.conn.Exec(ctx, "SELECT 1"); err != nil {
-		return classify("using the login", err)
+		return s.classify("using the login", err)
 	}
 	return nil
 }
@@ -36,7 +40,7 @@ func (s *session) SetPassword(ctx context.Context, user string, password rotatio
 		return err
 	}
 	return s.locked(ctx, user, func() error {
-		if user == s.user {
+		if user == s.login.Username {
 			return s.exec(ctx, "setting the own password", "ALTER ROLE "+quote(user)+" PASSWORD "+literal(secret))
 		}
 		if _, err := s.ordinary(ctx, user); err != nil {
@@ -75,7 +79,7 @@ func (s *session) ordinary(ctx context.Context, user string) (exists bool, err e
 	case errors.Is(err, pgx.ErrNoRows):
 		return false, nil
 	case err != nil:
-		return false, classify(fmt.Sprintf("looking for the user %q", user), err)
+		return false, s.classify(fmt.Sprintf("looking for the user %q", user), err)
 	case admin:
 		return true, fmt.Errorf("%w: %q is an administrator, whose password nobody else changes here", rotation.ErrPermission, user)
 	}
@@ -103,7 +107,7 @@ func (s *session) locked(ctx context.Context, user string, fn func() error) erro
 // exec runs statements.
 func (s *session) exec(ctx context.Context, doing, sql string) error {
 	if _, err := s.conn.Exec(ctx, sql); err != nil {
-		return classify(doing, err)
+		return s.classify(doing, err)
 	}
 	return nil
 }

@@ -29,10 +29,11 @@ func TestStrategiesSurviveAKillAtEveryCall(t *testing.T) {
 				n++
 				user := fmt.Sprintf("%.6s%d", name, n)
 				pgtest.Exec(t, s, "postgres", "CREATE ROLE "+quote(user)+" LOGIN PASSWORD 'old'")
+				first := rotation.NewValue(fmt.Sprintf(
+					`{"engine":"postgres","host":%q,"port":%d,"username":%q,"password":"old","dbname":"postgres"}`, s.Host, s.Port, user))
 				return rotationtest.Target{
-					Value: rotation.NewValue(fmt.Sprintf(
-						`{"engine":"postgres","host":%q,"port":%d,"username":%q,"password":"old","dbname":"postgres"}`, s.Host, s.Port, user)),
-					Database: db, Strategy: strategy,
+					Value: first, Wrong: rotationtest.WrongPassword(first), Accepts: rotationtest.Login(db),
+					Strategy: func(call rotationtest.Call) rotation.Strategy { return strategy(rotationtest.Database(db, call)) },
 				}
 			})
 		})

@@ -11,6 +11,10 @@ import (
 // errCrash is what a dead process would never see.
 var errCrash = errors.New("the process was killed")
 
+// A Call makes one call to what a strategy works on, or fails it: the suite
+// injects its faults there.
+type Call func(call func() error) error
+
 // A crash kills a process at one of its calls. Every later call fails too.
 type crash struct {
 	mu sync.Mutex
@@ -74,42 +78,7 @@ func (s store) MoveLabel(ctx context.Context, id, label, from, to string) error 
 	return s.crash.do(func() error { return s.to.MoveLabel(ctx, id, label, from, to) })
 }
 
-// database is a [rotation.Database] whose calls may be hit.
-type database struct {
-	to    rotation.Database
-	crash *crash
-}
-
-// Login passes on.
-func (d database) Login(ctx context.Context, c rotation.Credential) (rotation.Session, error) {
-	var out session
-	out.crash = d.crash
-	err := d.crash.do(func() (err error) { out.Session, err = d.to.Login(ctx, c); return err })
-	if err != nil {
-		if out.Session != nil {
-			_ = out.Close(ctx) // the dead process's connection
-		}
-		return nil, err
-	}
-	return out, nil
-}
-
-type session struct {
-	rotation.Session
-	crash *crash
-}
-
-// Ping passes on.
-func (s session) Ping(ctx context.Context) error {
-	return s.crash.do(func() error { return s.Session.Ping(ctx) })
-}
-
-// SetPassword passes on.
-func (s session) SetPassword(ctx context.Context, user string, v rotation.Value) error {
-	return s.crash.do(func() error { return s.Session.SetPassword(ctx, user, v) })
-}
-
-// EnsureClone passes on.
-func (s session) EnsureClone(ctx context.Context, from, to string, v rotation.Value) error {
-	return s.crash.do(func() error { return s.Session.EnsureClone(ctx, from, to, v) })
+// PutCurrent passes on.
+func (s store) PutCurrent(ctx context.Context, id, version string, v rotation.Value) error {
+	return s.crash.do(func() error { return s.to.PutCurrent(ctx, id, version, v) })
 }

@@ -1,4 +1,4 @@
-// Package rotationtest is the suite that every database strategy passes.
+// Package rotationtest is the suite that every strategy passes.
 //
 // It runs a rotation once to count the calls that it makes to the store and to
 // the database, and then again and again, each time with the process killed at
@@ -27,14 +27,44 @@ import (
 	"github.com/rekey-go/rekey/rotation"
 )
 
-// A Target is a fresh login at a server, for one rotation.
+// A Target is a fresh secret with what it is for, for one rotation.
 type Target struct {
-	// Value is a secret's value with the login.
+	// Value is the secret's first value, which is accepted.
 	Value rotation.Value
-	// Database is where it is.
-	Database rotation.Database
-	// Strategy returns the strategy to test, over a database that may fail.
-	Strategy func(db rotation.Database) rotation.Strategy
+	// Wrong is a value of the same form that is not accepted. If empty, there
+	// is none, and what follows from one is not tested.
+	Wrong rotation.Value
+	// Strategy returns the strategy to test. Every call that it makes to the
+	// server or service has to go through call: see [Database] and [Transport].
+	Strategy func(call Call) rotation.Strategy
+	// Accepts uses a value as a consumer does. The error says that it is
+	// refused, or wraps [rotation.ErrNetwork].
+	Accepts func(ctx context.Context, v rotation.Value) error
+}
+
+// Login returns a [Target.Accepts] that logs in to a database.
+func Login(db rotation.Database) func(ctx context.Context, v rotation.Value) error {
+	return func(ctx context.Context, v rotation.Value) error {
+		c, err := rotation.ParseCredential(v)
+		if err != nil {
+			return err
+		}
+		session, err := db.Login(ctx, c)
+		if err != nil {
+			return err
+		}
+		return errors.Join(session.Ping(ctx), session.Close(ctx))
+	}
+}
+
+// WrongPassword returns a value with a password that nobody has set.
+func WrongPassword(v rotation.Value) rotation.Value {
+	c, err := rotation.ParseCredential(v)
+	if err != nil {
+		return rotation.Value{}
+	}
+	wrong, _ := c.With(c.Username, rotation.NewValue("never set")) // an error leaves it empty
+	return wrong
 }
 
 // Exercise runs the suite. Setup makes a target; it is called many times.
@@ -183,15 +213,10 @@ func failing(t *testing.T, r *run) {
 // wrongCurrent is a secret with a typing error in it.
 func wrongCurrent(t *testing.T, r *run) {
 	t.Helper()
-	c, err := rotation.ParseCredential(r.target.Value)
-	if err != nil {
-		t.Fatal(err)
+	if r.target.Wrong.Empty() {
+		t.Skip("no value of this kind can be wrong")
 	}
-	wrong, err := c.With(c.Username, rotation.NewValue("never set"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.store.Replace("by-hand", wrong)
+	r.store.Replace("by-hand", r.target.Wrong)
 	r.mustRotate(t, r.process())
 	r.checkEnd(t)
 }

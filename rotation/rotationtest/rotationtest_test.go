@@ -14,7 +14,8 @@ func TestStrategiesOnAServerInMemory(t *testing.T) {
 		return rotation.ParseCredential(rotation.NewValue(`{"host":"db","username":"admin","password":"a"}`))
 	}
 	strategies := map[string]func(rotation.Database) rotation.Strategy{
-		"single user": func(db rotation.Database) rotation.Strategy { return rotation.SingleUser{Database: db} },
+		"dual password": func(db rotation.Database) rotation.Strategy { return rotation.DualPassword{Database: db} },
+		"single user":   func(db rotation.Database) rotation.Strategy { return rotation.SingleUser{Database: db} },
 		"alternating users": func(db rotation.Database) rotation.Strategy {
 			return rotation.AlternatingUsers{Database: db, Superuser: admin}
 		},
@@ -25,9 +26,12 @@ func TestStrategiesOnAServerInMemory(t *testing.T) {
 			rotationtest.Exercise(t, func(*testing.T) rotationtest.Target {
 				server := rotationtest.NewServer("admin", "a")
 				server.SetUser("app", "first")
+				first := rotation.NewValue(`{"host":"db","username":"app","password":"first","database":"shop"}`)
 				return rotationtest.Target{
-					Value:    rotation.NewValue(`{"host":"db","username":"app","password":"first","database":"shop"}`),
-					Database: server, Strategy: strategy,
+					Value: first, Wrong: rotationtest.WrongPassword(first), Accepts: rotationtest.Login(server),
+					Strategy: func(call rotationtest.Call) rotation.Strategy {
+						return strategy(rotationtest.Database(server, call))
+					},
 				}
 			})
 		})

@@ -14,6 +14,7 @@ import (
 type Server struct {
 	mu        sync.Mutex
 	passwords map[string]string // :: user name; an empty one lets nobody in
+	second    map[string]string // :: user name; the older of two passwords
 	admin     string
 	down      error
 }
@@ -21,7 +22,7 @@ type Server struct {
 // NewServer returns a server with its administrator, who alone may change
 // other users.
 func NewServer(admin, password string) *Server {
-	return &Server{admin: admin, passwords: map[string]string{admin: password}}
+	return &Server{admin: admin, passwords: map[string]string{admin: password}, second: map[string]string{}}
 }
 
 // SetUser sets a user's password.
@@ -52,7 +53,7 @@ func (s *Server) Login(_ context.Context, c rotation.Credential) (rotation.Sessi
 	if s.down != nil {
 		return nil, s.down
 	}
-	if password, ok := s.passwords[c.Username]; !ok || password == "" || password != c.Password.Reveal() {
+	if password := c.Password.Reveal(); password == "" || password != s.passwords[c.Username] && password != s.second[c.Username] {
 		return nil, fmt.Errorf("logging in as %q: %w", c.Username, rotation.ErrAuth)
 	}
 	return &serverSession{server: s, user: c.Username}, nil
@@ -85,6 +86,34 @@ func (s *serverSession) SetPassword(_ context.Context, user string, password rot
 		return err
 	}
 	s.server.passwords[user] = password.Reveal()
+	return nil
+}
+
+// AddPassword keeps two.
+func (s *serverSession) AddPassword(_ context.Context, user string, keep, password rotation.Value) error {
+	s.server.mu.Lock()
+	defer s.server.mu.Unlock()
+	if err := s.mayLocked(user); err != nil {
+		return err
+	}
+	s.server.passwords[user], s.server.second[user] = password.Reveal(), keep.Reveal()
+	return nil
+}
+
+// DropPassword leaves one.
+func (s *serverSession) DropPassword(ctx context.Context, user string, old, keep rotation.Value, inUse func(context.Context) error) error {
+	if err := inUse(ctx); err != nil {
+		return err
+	}
+	s.server.mu.Lock()
+	defer s.server.mu.Unlock()
+	if err := s.mayLocked(user); err != nil {
+		return err
+	}
+	if old := old.Reveal(); old == s.server.passwords[user] || old == s.server.second[user] {
+		s.server.passwords[user] = keep.Reveal()
+		delete(s.server.second, user)
+	}
 	return nil
 }
 

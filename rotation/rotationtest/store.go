@@ -139,6 +139,21 @@ func (s *Store) PutPending(_ context.Context, e rotation.Event, v rotation.Value
 	return nil
 }
 
+// PutCurrent makes a value current.
+func (s *Store) PutCurrent(_ context.Context, _, version string, v rotation.Value) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if old, ok := s.values[version]; ok {
+		if old.Reveal() != v.Reveal() {
+			return rotation.ErrExists
+		}
+		return nil
+	}
+	s.putLocked(version, v)
+	s.promoteLocked(version)
+	return nil
+}
+
 // MoveLabel moves a label, and AWSPREVIOUS with AWSCURRENT.
 func (s *Store) MoveLabel(_ context.Context, _, label, from, to string) error {
 	s.mu.Lock()

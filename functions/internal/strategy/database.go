@@ -1,0 +1,80 @@
+package strategy
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/rekey-go/rekey/rotation"
+	"github.com/rekey-go/rekey/rotation/postgres"
+)
+
+// databases are the kinds of database servers, and how the functions reach
+// them.
+type databases struct {
+	getenv    func(string) string
+	superuser rotation.Superuser
+	reach     *rotation.Reach
+}
+
+// Databases returns the chooser for database logins. It reads REKEY_STRATEGY,
+// REKEY_SUPERUSER, which names the secret with the superuser's login, and the
+// variables of [rotation.ReachFromEnv].
+//
+// A secret that names no strategy is rotated with two passwords where its
+// server has them, with alternating users where its value names a superuser's
+// secret (masterarn), and else with a single user.
+func Databases(store rotation.Store, getenv func(string) string) (rotation.Chooser, error) {
+	reach, err := rotation.ReachFromEnv(getenv)
+	if err != nil {
+		return nil, err
+	}
+	d := &databases{getenv, rotation.SuperuserFrom(store, getenv("REKEY_SUPERUSER")), reach}
+	return d.choose, nil
+}
+
+// A server is a kind of database server.
+type server struct {
+	rotation.Database
+	dual    bool // a user may have two passwords
+	maxName int  // the longest name of a user in bytes
+}
+
+// server returns the kind that the member "engine" of a value names, by the
+// names that AWS uses.
+func (d *databases) server(engine string) (server, error) {
+	switch engine {
+	case "", "postgres", "postgresql", "aurora-postgresql":
+		return server{Database: postgres.New(d.reach), maxName: postgres.MaxName}, nil
+	}
+	return server{}, fmt.Errorf("%w: no strategy is for the engine %q of the secret's value", rotation.ErrConfiguration, engine)
+}
+
+func (d *databases) choose(_ context.Context, s rotation.Secret, v rotation.Value) (rotation.Strategy, error) {
+	c, err := rotation.ParseCredential(v)
+	if err != nil {
+		return nil, err
+	}
+	at, err := d.server(c.Engine)
+	if err != nil {
+		return nil, err
+	}
+	name := named(s, d.getenv)
+	switch {
+	case name != "":
+	case at.dual:
+		name = DualPassword
+	case c.MasterARN != "":
+		name = AlternatingUsers
+	default:
+		name = SingleUser
+	}
+	switch name {
+	case SingleUser:
+		return rotation.SingleUser{Database: at, Superuser: d.superuser}, nil
+	case AlternatingUsers:
+		return rotation.AlternatingUsers{Database: at, Superuser: d.superuser, MaxName: at.maxName}, nil
+	case DualPassword:
+		return rotation.DualPassword{Database: at, Superuser: d.superuser}, nil
+	}
+	return nil, unknown(name, SingleUser, AlternatingUsers, DualPassword)
+}
