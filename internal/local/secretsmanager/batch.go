@@ -3,6 +3,8 @@ package secretsmanager
 import (
 	"context"
 	"errors"
+	"slices"
+	"strconv"
 
 	"github.com/rekey-go/rekey/internal/local/wire"
 )
@@ -14,6 +16,18 @@ type batchInput struct {
 	Filters      []filter
 	MaxResults   *int
 	NextToken    string
+}
+
+func (in *batchInput) check(c *constraints) {
+	if in.SecretIDList != nil {
+		c.count("secretIdList", len(in.SecretIDList), 1, maxBatch)
+	}
+	for i, id := range in.SecretIDList {
+		c.given("secretIdList."+strconv.Itoa(i+1)+".member", id, 1, maxSecretID)
+	}
+	c.filters(in.Filters)
+	c.number("maxResults", in.MaxResults, maxBatch)
+	c.text("nextToken", in.NextToken, 1, maxNextToken)
 }
 
 type batchOutput struct {
@@ -71,10 +85,10 @@ func (s *Service) batch(in *batchInput) (ids []string, next string, err error) {
 	switch {
 	case len(in.SecretIDList) > 0 && len(in.Filters) > 0:
 		return nil, "", invalidParameter("Either 'SecretIdList' or 'Filters' must be provided, but not both.")
-	case len(in.SecretIDList) > maxBatch:
-		return nil, "", outOfRange("secretIdList", "Member must have length less than or equal to 20")
-	case len(in.SecretIDList) > 0 && (in.MaxResults != nil || in.NextToken != ""):
-		return nil, "", invalidParameter("'Filters' not specified. 'Filters' must also be specified when 'MaxResults' or 'NextToken' is provided.")
+	case len(in.SecretIDList) > 0 && in.MaxResults != nil:
+		return nil, "", unfiltered("MaxResults")
+	case len(in.SecretIDList) > 0 && in.NextToken != "":
+		return nil, "", unfiltered("NextToken")
 	case len(in.SecretIDList) > 0:
 		return in.SecretIDList, "", nil
 	case len(in.Filters) == 0:
@@ -84,9 +98,13 @@ func (s *Service) batch(in *batchInput) (ids []string, next string, err error) {
 		return nil, "", err
 	}
 	found := s.matching(in.Filters, false)
-	sortByName(found)
+	slices.SortFunc(found, orders["created-date"])
 	for _, f := range found {
 		ids = append(ids, f.entry.arn)
 	}
 	return page(ids, in.MaxResults, maxBatch, in.NextToken)
+}
+
+func unfiltered(member string) *wire.Error {
+	return invalidParameter("'Filters' not specified. 'Filters' must also be specified when '%s' is provided.", member)
 }

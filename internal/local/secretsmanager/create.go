@@ -11,10 +11,8 @@ import (
 )
 
 const (
-	alphanumerics  = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-	suffixLength   = 6 // of the random end of an ARN
-	maxName        = 512
-	maxDescription = 2048
+	alphanumerics = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+	suffixLength  = 6 // of the random end of an ARN
 )
 
 type createInput struct {
@@ -28,6 +26,18 @@ type createInput struct {
 	AddReplicaRegions  []struct{ Region string }
 }
 
+func (in *createInput) check(c *constraints) {
+	c.required("name", in.Name, maxName)
+	c.token(in.ClientRequestToken)
+	c.text("description", in.Description, 0, maxDescription)
+	c.kmsKey(in.KMSKeyID)
+	c.value(in.SecretString, in.SecretBinary)
+	c.tags(in.Tags)
+	if !validName(in.Name) {
+		c.invalidName = true
+	}
+}
+
 // versionName is the answer that names a secret and one of its versions.
 type versionName struct {
 	ARN, Name string
@@ -35,6 +45,9 @@ type versionName struct {
 }
 
 func (s *Service) createSecret(_ context.Context, c *wire.Call, in *createInput) (*versionName, error) {
+	if err := checkToken(in.ClientRequestToken, invalidRequest); err != nil {
+		return nil, err
+	}
 	val, err := checkCreate(in)
 	if err != nil {
 		return nil, err
@@ -58,28 +71,13 @@ func (s *Service) createSecret(_ context.Context, c *wire.Call, in *createInput)
 }
 
 func checkCreate(in *createInput) (*value, error) {
-	if !validName(in.Name) {
-		return nil, validation("Invalid name. Must be a valid name containing alphanumeric characters, or any of the following: -/_+=.@!")
-	}
-	if len(in.Description) > maxDescription {
-		return nil, outOfRange("description", "Member must have length less than or equal to 2048")
-	}
 	if len(in.AddReplicaRegions) > 0 {
 		return nil, invalidParameter("The embedded engine has one region: it does not replicate secrets.")
 	}
 	if err := checkTags(nil, in.Tags); err != nil {
 		return nil, err
 	}
-	if err := checkToken(in.ClientRequestToken, invalidRequest); err != nil {
-		return nil, err
-	}
 	return newValue(in.SecretString, in.SecretBinary)
-}
-
-func validName(name string) bool {
-	return name != "" && len(name) <= maxName && !strings.ContainsFunc(name, func(r rune) bool {
-		return !strings.ContainsRune(alphanumerics+"/_+=.@-", r)
-	})
 }
 
 // recreated answers for a name that is taken: only a repetition of the call
@@ -89,7 +87,10 @@ func recreated(e *entry, in *createInput, val *value) (*versionName, error) {
 	if st.deleted() {
 		return nil, invalidRequest("You can't create this secret because a secret with this name is already scheduled for deletion.")
 	}
-	if v := st.versions.byID[in.ClientRequestToken]; v != nil && val != nil && v.value.equal(val) {
+	if v := st.versions.byID[in.ClientRequestToken]; v != nil && val != nil {
+		if !v.value.equal(val) {
+			return nil, tokenInUse(in.ClientRequestToken, e.arn)
+		}
 		return &versionName{ARN: e.arn, Name: e.name, VersionID: v.id}, nil
 	}
 	return nil, wire.Errorf("ResourceExistsException", "The operation failed because the secret %s already exists.", e.name)
@@ -100,9 +101,12 @@ func (s *Service) makeLocked(in *createInput, val *value) (*entry, error) {
 	now := s.now()
 	st := &secret{meta: meta{
 		ARN: s.arnPrefix + in.Name + "-" + suffix(), Name: in.Name,
-		Description: in.Description, KMSKeyID: in.KMSKeyID, Tags: slices.Clone(in.Tags),
+		Description: in.Description, KMSKeyID: in.KMSKeyID,
 		Created: now, Changed: now,
 	}}
+	if len(in.Tags) > 0 {
+		st.Tags = slices.Clone(in.Tags)
+	}
 	if val != nil {
 		v, err := st.versions.put(now, in.ClientRequestToken, val, st.KMSKeyID, labelCurrent)
 		if err != nil {
@@ -153,6 +157,9 @@ func (s *Service) Provision(d Definition) (arn string, err error) {
 		in.Tags = append(in.Tags, tag{key, val})
 	}
 	slices.SortFunc(in.Tags, func(a, b tag) int { return strings.Compare(a.Key, b.Key) })
+	if err := checked(in); err != nil {
+		return "", err
+	}
 	if _, err := checkCreate(in); err != nil {
 		return "", err
 	}

@@ -2,6 +2,7 @@ package secretsmanager
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/rekey-go/rekey/internal/local/wire"
@@ -26,6 +27,8 @@ type deleteInput struct {
 	ForceDeleteWithoutRecovery bool
 }
 
+func (in *deleteInput) check(c *constraints) { c.secretID(in.SecretID) }
+
 type deleteOutput struct {
 	ARN, Name    string
 	DeletionDate wire.Timestamp
@@ -44,7 +47,7 @@ func (s *Service) deleteSecret(_ context.Context, c *wire.Call, in *deleteInput)
 	}
 	e, _, err := s.resolve(c, in.SecretID)
 	if in.ForceDeleteWithoutRecovery {
-		return s.forceDelete(e, in.SecretID, err)
+		return s.forceDelete(e, in.SecretID)
 	}
 	if err != nil {
 		return nil, err
@@ -62,13 +65,17 @@ func (s *Service) deleteSecret(_ context.Context, c *wire.Call, in *deleteInput)
 }
 
 // forceDelete removes a secret at once. It succeeds where there is none.
-func (s *Service) forceDelete(e *entry, id string, err error) (*deleteOutput, error) {
+func (s *Service) forceDelete(e *entry, id string) (*deleteOutput, error) {
 	now := s.now()
 	if e == nil {
-		if id == "" {
-			return nil, err
+		name, isARN := strings.CutPrefix(id, s.arnPrefix)
+		out := &deleteOutput{ARN: id, Name: name, DeletionDate: wire.Timestamp(now)}
+		if !isARN {
+			out.ARN = s.arnPrefix + name + "-" + suffix()
+		} else if endsLikeARN(name) {
+			out.Name = name[:len(name)-suffixLength-1]
 		}
-		return &deleteOutput{ARN: s.arnPrefix + id, Name: id, DeletionDate: wire.Timestamp(now)}, nil
+		return out, nil
 	}
 	st := e.state.Load()
 	if !st.deleted() {

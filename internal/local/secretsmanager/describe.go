@@ -22,7 +22,7 @@ type description struct {
 	LastRotatedDate   wire.Timestamp `json:",omitzero"`
 	NextRotationDate  wire.Timestamp `json:",omitzero"`
 	DeletedDate       wire.Timestamp `json:",omitzero"`
-	Tags              []tag          `json:",omitempty"`
+	Tags              []tag          `json:",omitzero"` // empty if all were taken away
 }
 
 func (s *Service) describe(e *entry, st *secret) description {
@@ -91,6 +91,12 @@ type versionsInput struct {
 	NextToken         string
 }
 
+func (in *versionsInput) check(c *constraints) {
+	c.secretID(in.SecretID)
+	c.number("maxResults", in.MaxResults, maxPage)
+	c.text("nextToken", in.NextToken, 1, maxNextToken)
+}
+
 type versionsOutput struct {
 	ARN, Name string
 	Versions  []versionOutput
@@ -111,7 +117,7 @@ func (s *Service) listSecretVersionIDs(_ context.Context, c *wire.Call, in *vers
 		return nil, err
 	}
 	var all []versionOutput
-	for _, v := range slices.Backward(st.versions.oldestFirst()) {
+	for _, v := range st.versions.oldestFirst() {
 		labels := st.versions.labelsOf(v.id)
 		if len(labels) == 0 && !in.IncludeDeprecated {
 			continue
@@ -123,7 +129,7 @@ func (s *Service) listSecretVersionIDs(_ context.Context, c *wire.Call, in *vers
 		})
 	}
 	out := &versionsOutput{ARN: e.arn, Name: e.name}
-	out.Versions, out.NextToken, err = page(all, in.MaxResults, 100, in.NextToken)
+	out.Versions, out.NextToken, err = page(all, in.MaxResults, maxPage, in.NextToken)
 	return out, err
 }
 

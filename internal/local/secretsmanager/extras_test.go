@@ -94,6 +94,15 @@ func TestTags(t *testing.T) {
 	if diff := cmp.Diff(want, about.Tags, cmpopts.IgnoreUnexported(types.Tag{})); diff != "" {
 		t.Errorf("tags (-want +got):\n%s", diff)
 	}
+	if _, err := b.UntagResource(ctx, &sdk.UntagResourceInput{SecretId: id, TagKeys: []string{"b", "c"}}); err != nil {
+		t.Fatal(err)
+	}
+	b.create(t, "never-tagged", "x")
+	for name, want := range map[string]bool{"db": true, "never-tagged": false} {
+		if _, answer := b.raw(t, "DescribeSecret", `{"SecretId":"`+name+`"}`); strings.Contains(answer, `"Tags":[]`) != want {
+			t.Errorf("an empty list of tags of %s: %v, want %v: %s", name, !want, want, answer)
+		}
+	}
 }
 
 func TestResourcePolicies(t *testing.T) {

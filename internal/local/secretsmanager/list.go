@@ -7,11 +7,15 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/rekey-go/rekey/internal/local/wire"
 )
 
-const maxFilters = 10
+const (
+	maxFilters     = 10 // and values of one
+	maxFilterValue = 512
+)
 
 type filter struct {
 	Key    string
@@ -24,6 +28,33 @@ type listInput struct {
 	MaxResults             *int
 	NextToken              string
 	SortBy, SortOrder      string
+}
+
+func (in *listInput) check(c *constraints) {
+	c.filters(in.Filters)
+	c.number("maxResults", in.MaxResults, maxPage)
+	c.text("nextToken", in.NextToken, 1, maxNextToken)
+	c.oneOf("sortBy", in.SortBy, "created-date", "last-accessed-date", "last-changed-date", "name")
+	c.oneOf("sortOrder", in.SortOrder, "asc", "desc")
+}
+
+// filters checks what a listing is filtered by. That a key or the values are
+// missing is for the operation to say.
+func (c *constraints) filters(filters []filter) {
+	if len(filters) > maxFilters {
+		c.count("filters", len(filters), 0, maxFilters)
+	}
+	for i, f := range filters {
+		at := "filters." + strconv.Itoa(i+1) + ".member."
+		c.oneOf(at+"key", f.Key, "all", "name", "tag-key", "description", "tag-value", "primary-region", "owning-service")
+		if f.Values != nil {
+			c.count(at+"values", len(f.Values), 1, maxFilters)
+		}
+		for j, val := range f.Values {
+			c.given(at+"values."+strconv.Itoa(j+1)+".member", val, 0, maxFilterValue)
+			c.pattern(at+"values."+strconv.Itoa(j+1)+".member", val, `^\!?[a-zA-Z0-9 :_@\/\+\=\.\-\!]*$`)
+		}
+	}
 }
 
 type listOutput struct {
@@ -40,17 +71,11 @@ func (s *Service) listSecrets(_ context.Context, _ *wire.Call, in *listInput) (*
 	if err := checkFilters(in.Filters); err != nil {
 		return nil, err
 	}
-	order, ok := orders[cmp.Or(in.SortBy, "created-date")]
-	if !ok {
-		return nil, outOfRange("sortBy", "Member must satisfy enum value set: [created-date, last-accessed-date, last-changed-date, name]")
-	}
-	if !slices.Contains([]string{"", "asc", "desc"}, in.SortOrder) {
-		return nil, outOfRange("sortOrder", "Member must satisfy enum value set: [asc, desc]")
-	}
+	order := orders[cmp.Or(in.SortBy, "created-date")]
 	found := s.matching(in.Filters, in.IncludePlannedDeletion)
 	slices.SortFunc(found, func(a, b candidate) int {
 		c := cmp.Or(order(a, b), strings.Compare(a.entry.name, b.entry.name))
-		if in.SortOrder != "asc" {
+		if in.SortOrder == "desc" {
 			return -c
 		}
 		return c
@@ -61,7 +86,7 @@ func (s *Service) listSecrets(_ context.Context, _ *wire.Call, in *listInput) (*
 	}
 	out := new(listOutput)
 	var err error
-	out.SecretList, out.NextToken, err = page(list, in.MaxResults, 100, in.NextToken)
+	out.SecretList, out.NextToken, err = page(list, in.MaxResults, maxPage, in.NextToken)
 	return out, err
 }
 
@@ -91,7 +116,7 @@ func (s *Service) matching(filters []filter, deleted bool) []candidate {
 		if st.deleted() && !deleted {
 			continue
 		}
-		if !slices.ContainsFunc(filters, func(f filter) bool { return !f.matches(st, s.opts.Region) }) {
+		if !slices.ContainsFunc(filters, func(f filter) bool { return !f.matches(st) }) {
 			found = append(found, candidate{e, st})
 		}
 	}
@@ -99,15 +124,12 @@ func (s *Service) matching(filters []filter, deleted bool) []candidate {
 }
 
 func checkFilters(filters []filter) error {
-	if len(filters) > maxFilters {
-		return outOfRange("filters", "Member must have length less than or equal to 10")
-	}
 	for _, f := range filters {
-		if !slices.Contains([]string{"description", "name", "tag-key", "tag-value", "primary-region", "owning-service", "all"}, f.Key) {
-			return outOfRange("filters", "Member must satisfy enum value set: [all, name, tag-key, description, tag-value, primary-region, owning-service]")
-		}
-		if len(f.Values) < 1 || len(f.Values) > maxFilters {
-			return outOfRange("filters", "Member must have between 1 and 10 values")
+		switch {
+		case f.Key == "":
+			return invalidParameter("Invalid filter key")
+		case len(f.Values) == 0:
+			return invalidParameter("Invalid filter values for key: %s", f.Key)
 		}
 	}
 	return nil
@@ -115,14 +137,14 @@ func checkFilters(filters []filter) error {
 
 // matches reports whether one of the filter's values is the beginning of what
 // it looks at. A value after ! lets through what does not begin so.
-func (f filter) matches(st *secret, region string) bool {
+func (f filter) matches(st *secret) bool {
 	return slices.ContainsFunc(f.Values, func(val string) bool {
 		val, not := strings.CutPrefix(val, "!")
-		return f.begins(st, region, val) != not
+		return f.begins(st, val) != not
 	})
 }
 
-func (f filter) begins(st *secret, region, val string) bool {
+func (f filter) begins(st *secret, val string) bool {
 	inTags := func(part func(tag) string) bool {
 		return slices.ContainsFunc(st.Tags, func(t tag) bool { return strings.HasPrefix(part(t), val) })
 	}
@@ -130,51 +152,60 @@ func (f filter) begins(st *secret, region, val string) bool {
 	case "name":
 		return strings.HasPrefix(st.Name, val)
 	case "description":
-		return beginsWord(st.Description, val)
+		return mention(val, st.Description)
 	case "tag-key":
 		return inTags(func(t tag) string { return t.Key })
 	case "tag-value":
 		return inTags(func(t tag) string { return t.Value })
-	case "primary-region":
-		return strings.HasPrefix(region, val)
-	case "owning-service":
-		return false // no service of AWS's owns a secret here
+	case "primary-region", "owning-service":
+		return false // only replicas and secrets that a service of AWS's owns have them
 	default:
-		return st.mentions(val)
+		known := []string{st.Name, st.Description}
+		for _, t := range st.Tags {
+			known = append(known, t.Key, t.Value)
+		}
+		return mention(val, known...)
 	}
 }
 
-// beginsWord reports whether text, or a word of it, begins with prefix, in
-// whatever case.
-func beginsWord(text, prefix string) bool {
-	text, prefix = lower(text), lower(prefix)
-	return strings.HasPrefix(text, prefix) || slices.ContainsFunc(strings.Fields(text), func(word string) bool {
-		return strings.HasPrefix(word, prefix)
+// mention reports whether each word of a filter's value begins a word of what
+// is known of a secret, in whatever case. Recorded: "a secret" finds "an
+// secret", and not "asecret".
+func mention(val string, known ...string) bool {
+	var there []string
+	for _, text := range known {
+		there = append(append(there, lower(text)), words(text)...)
+	}
+	wanted := words(val)
+	return len(wanted) > 0 && !slices.ContainsFunc(wanted, func(word string) bool {
+		return !slices.ContainsFunc(there, func(t string) bool { return strings.HasPrefix(t, word) })
 	})
 }
 
-// mentions reports whether each word of text begins something that is known
-// of the secret, in whatever case.
-func (s *secret) mentions(text string) bool {
-	known := []string{s.Name, s.Description}
-	for _, t := range s.Tags {
-		known = append(known, t.Key, t.Value)
-	}
-	for word := range strings.FieldsSeq(text) {
-		if !slices.ContainsFunc(known, func(k string) bool { return beginsWord(k, word) }) {
-			return false
+// words breaks a text at what is neither letter nor digit, and before a
+// capital that follows a small letter: "prodDb/users" has three. They are in
+// small letters.
+func words(text string) []string {
+	var b strings.Builder
+	small := false
+	for _, r := range text {
+		if small && unicode.IsUpper(r) {
+			b.WriteByte(' ')
 		}
+		small = unicode.IsLower(r)
+		if !unicode.IsLetter(r) && !unicode.IsDigit(r) {
+			r = ' '
+		}
+		b.WriteRune(unicode.ToLower(r))
 	}
-	return true
+	return strings.Fields(b.String())
 }
 
 // page returns one page of a list, and the token for the next.
 func page[T any](all []T, size *int, most int, token string) (part []T, next string, err error) {
 	n := most
 	if size != nil {
-		if n = *size; n < 1 || n > most {
-			return nil, "", outOfRange("maxResults", "Member must have value between 1 and "+strconv.Itoa(most))
-		}
+		n = *size
 	}
 	start := 0
 	if token != "" {
@@ -196,5 +227,3 @@ func page[T any](all []T, size *int, most int, token string) (part []T, next str
 	}
 	return part, next, nil
 }
-
-func sortByName(found []candidate) { slices.SortFunc(found, orders["name"]) }

@@ -42,19 +42,25 @@ func TestListSecretsFiltersAndSorts(t *testing.T) {
 		in   sdk.ListSecretsInput
 		want string
 	}{
-		"newest first, none that is deleted": {sdk.ListSecretsInput{}, "prod-db dev-keys dev-db"},
-		"with those that are deleted":        {sdk.ListSecretsInput{IncludePlannedDeletion: aws.Bool(true)}, "deleted prod-db dev-keys dev-db"},
+		"oldest first, none that is deleted": {sdk.ListSecretsInput{}, "dev-db dev-keys prod-db"},
+		"with those that are deleted":        {sdk.ListSecretsInput{IncludePlannedDeletion: aws.Bool(true), SortOrder: "desc"}, "deleted prod-db dev-keys dev-db"},
 		"by name":                            {sdk.ListSecretsInput{SortBy: "name", SortOrder: "asc"}, "dev-db dev-keys prod-db"},
-		"by the last change":                 {sdk.ListSecretsInput{SortBy: "last-changed-date"}, "dev-db prod-db dev-keys"},
-		"a name's beginning":                 {sdk.ListSecretsInput{Filters: []types.Filter{by("name", "dev-")}}, "dev-keys dev-db"},
+		"by the last change":                 {sdk.ListSecretsInput{SortBy: "last-changed-date"}, "dev-keys prod-db dev-db"},
+		"a name's beginning":                 {sdk.ListSecretsInput{Filters: []types.Filter{by("name", "dev-")}}, "dev-db dev-keys"},
 		"a name in another case":             {sdk.ListSecretsInput{Filters: []types.Filter{by("name", "DEV-")}}, ""},
 		"not a name's beginning":             {sdk.ListSecretsInput{Filters: []types.Filter{by("name", "!dev-")}}, "prod-db"},
-		"one of several values":              {sdk.ListSecretsInput{Filters: []types.Filter{by("name", "dev-k", "prod")}}, "prod-db dev-keys"},
+		"one of several values":              {sdk.ListSecretsInput{Filters: []types.Filter{by("name", "dev-k", "prod")}}, "dev-keys prod-db"},
 		"all of several filters":             {sdk.ListSecretsInput{Filters: []types.Filter{by("name", "dev-"), by("tag-key", "rekey:")}}, "dev-keys"},
 		"a tag's value in its case":          {sdk.ListSecretsInput{Filters: []types.Filter{by("tag-value", "orders")}}, ""},
-		"a tag's value":                      {sdk.ListSecretsInput{Filters: []types.Filter{by("tag-value", "Ord", "pay")}}, "dev-keys dev-db"},
+		"a tag's value":                      {sdk.ListSecretsInput{Filters: []types.Filter{by("tag-value", "Ord", "pay")}}, "dev-db dev-keys"},
 		"a description in any case":          {sdk.ListSecretsInput{Filters: []types.Filter{by("description", "LOGIN")}}, "dev-db"},
 		"words anywhere":                     {sdk.ListSecretsInput{Filters: []types.Filter{by("all", "orders login")}}, "dev-db"},
+		"words of a description":             {sdk.ListSecretsInput{Filters: []types.Filter{by("description", "datab of")}}, "dev-db"},
+		"words out of two":                   {sdk.ListSecretsInput{Filters: []types.Filter{by("description", "login keys")}}, ""},
+		"the inside of a word":               {sdk.ListSecretsInput{Filters: []types.Filter{by("description", "base")}}, ""},
+		"not a word of a description":        {sdk.ListSecretsInput{Filters: []types.Filter{by("description", "!prov")}}, "dev-db prod-db"},
+		"a part of a name":                   {sdk.ListSecretsInput{Filters: []types.Filter{by("all", "KEYS")}}, "dev-keys"},
+		"nothing but a sign":                 {sdk.ListSecretsInput{Filters: []types.Filter{by("all", "/")}}, ""},
 		"the region":                         {sdk.ListSecretsInput{Filters: []types.Filter{by("primary-region", "eu")}}, ""},
 	}
 	for name, tt := range tests {
@@ -108,7 +114,7 @@ func TestListSecretVersionIDs(t *testing.T) {
 	if strings.Contains(answer, "NextToken") {
 		t.Errorf("a NextToken where there is no next page: %s", answer)
 	}
-	for deprecated, want := range map[bool][]string{false: {tokenC, tokenB}, true: {tokenC, tokenB, tokenA}} {
+	for deprecated, want := range map[bool][]string{false: {tokenB, tokenC}, true: {tokenA, tokenB, tokenC}} {
 		out, err := b.ListSecretVersionIds(t.Context(), &sdk.ListSecretVersionIdsInput{SecretId: aws.String("db"), IncludeDeprecated: &deprecated})
 		if err != nil {
 			t.Fatal(err)

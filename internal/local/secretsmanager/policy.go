@@ -17,6 +17,23 @@ type policyInput struct {
 	BlockPublicPolicy bool
 }
 
+func (in *policyInput) check(c *constraints) {
+	c.secretID(in.SecretID)
+	c.required("resourcePolicy", in.ResourcePolicy, maxPolicy)
+}
+
+// validateInput is a policy to look at. The secret may be left out.
+type validateInput struct {
+	SecretID       string `json:"SecretId"`
+	ResourcePolicy string
+}
+
+func (in *validateInput) check(c *constraints) {
+	c.text("secretId", in.SecretID, 1, maxSecretID)
+	c.name(in.SecretID)
+	c.required("resourcePolicy", in.ResourcePolicy, maxPolicy)
+}
+
 type policyOutput struct {
 	ARN, Name      string
 	ResourcePolicy string `json:",omitempty"`
@@ -32,7 +49,7 @@ func (s *Service) putResourcePolicy(_ context.Context, c *wire.Call, in *policyI
 		return nil, err
 	}
 	if in.BlockPublicPolicy && p.public() {
-		return nil, wire.Errorf("PublicPolicyException", "The resource policy grants public access to the secret, which BlockPublicPolicy does not allow.")
+		return nil, wire.Errorf("PublicPolicyException", "You can't attach a resource-based policy that allows broad access to the secret.")
 	}
 	_, err = s.change(e, func(next *secret) error { next.Policy = in.ResourcePolicy; return nil })
 	if err != nil {
@@ -68,9 +85,8 @@ type validateOutput struct {
 
 type validationEntry struct{ CheckName, ErrorMessage string }
 
-// validateResourcePolicy says what is wrong with a policy. The secret may be
-// left out.
-func (s *Service) validateResourcePolicy(_ context.Context, c *wire.Call, in *policyInput) (*validateOutput, error) {
+// validateResourcePolicy says what is wrong with a policy.
+func (s *Service) validateResourcePolicy(_ context.Context, c *wire.Call, in *validateInput) (*validateOutput, error) {
 	if in.SecretID != "" {
 		if _, _, err := s.live(c, in.SecretID); err != nil {
 			return nil, err
@@ -84,7 +100,7 @@ func (s *Service) validateResourcePolicy(_ context.Context, c *wire.Call, in *po
 	if p.public() {
 		out.PolicyValidationPassed = false
 		out.ValidationErrors = append(out.ValidationErrors, validationEntry{
-			CheckName: "PublicPolicy", ErrorMessage: "The resource policy grants public access to the secret.",
+			CheckName: "REFLEXIVE_PRINCIPAL_CHECK", ErrorMessage: "This resource policy grants broad access to your secret.",
 		})
 	}
 	return out, nil
@@ -96,19 +112,18 @@ type policy struct {
 }
 
 type statement struct {
-	Effect    string
-	Principal json.RawMessage
-	Condition json.RawMessage
+	Sid, Effect             string
+	Principal, NotPrincipal json.RawMessage
+	Action, NotAction       json.RawMessage
+	Resource, NotResource   json.RawMessage
+	Condition               json.RawMessage
 }
 
 // parsePolicy reads a policy. Its Statement is a list, or one statement.
 func parsePolicy(text string) (*policy, error) {
-	if text == "" || len(text) > maxPolicy {
-		return nil, outOfRange("resourcePolicy", "Member must have length between 1 and 20480")
-	}
 	var document struct{ Statement json.RawMessage }
 	if err := json.Unmarshal([]byte(text), &document); err != nil {
-		return nil, malformed("This resource policy contains invalid JSON.")
+		return nil, malformed()
 	}
 	p := new(policy)
 	raw := bytes.TrimSpace(document.Statement)
@@ -116,21 +131,27 @@ func parsePolicy(text string) (*policy, error) {
 		raw = append(append([]byte{'['}, raw...), ']')
 	}
 	if json.Unmarshal(raw, &p.Statement) != nil || len(p.Statement) == 0 {
-		return nil, malformed("This resource policy contains no statement.")
+		return nil, malformed()
 	}
 	for _, st := range p.Statement {
-		switch {
-		case st.Effect != "Allow" && st.Effect != "Deny":
-			return nil, malformed("This resource policy contains a statement whose Effect is neither Allow nor Deny.")
-		case len(st.Principal) == 0:
-			return nil, malformed("This resource policy contains a statement without a principal.")
+		if !st.wellFormed() {
+			return nil, malformed()
 		}
 	}
 	return p, nil
 }
 
-func malformed(message string) *wire.Error {
-	return wire.Errorf("MalformedPolicyDocumentException", "%s", message)
+func malformed() *wire.Error {
+	return wire.Errorf("MalformedPolicyDocumentException", "This resource policy contains a syntax error.")
+}
+
+// wellFormed reports whether the statement has the elements that it must have
+// and knows no others.
+func (st statement) wellFormed() bool {
+	return (st.Effect == "Allow" || st.Effect == "Deny") &&
+		(len(st.Principal) > 0) != (len(st.NotPrincipal) > 0) &&
+		(len(st.Action) > 0) != (len(st.NotAction) > 0) &&
+		(len(st.Resource) > 0) != (len(st.NotResource) > 0)
 }
 
 // public reports whether the policy allows something to everyone without a

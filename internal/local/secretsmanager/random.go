@@ -23,15 +23,17 @@ type randomInput struct {
 	RequireEachIncludedType *bool
 }
 
+func (in *randomInput) check(c *constraints) {
+	c.number("passwordLength", in.PasswordLength, maxPassword)
+	c.text("excludeCharacters", in.ExcludeCharacters, 0, maxPassword)
+}
+
 type randomOutput struct{ RandomPassword string }
 
 func (s *Service) getRandomPassword(_ context.Context, _ *wire.Call, in *randomInput) (*randomOutput, error) {
 	length := defaultPassword
 	if in.PasswordLength != nil {
 		length = *in.PasswordLength
-	}
-	if length < 1 || length > maxPassword {
-		return nil, outOfRange("passwordLength", "Member must have value between 1 and 4096")
 	}
 	kinds := in.kinds()
 	var password []byte

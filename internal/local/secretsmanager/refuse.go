@@ -32,19 +32,16 @@ func validation(format string, args ...any) *wire.Error {
 	return wire.Unmodelled("ValidationException", format, args...)
 }
 
-func missing(member string) *wire.Error {
-	return validation("1 validation error detected: Value null at '%s' failed to satisfy constraint: Member must not be null", member)
-}
-
-func outOfRange(member, constraint string) *wire.Error {
-	return validation("1 validation error detected: Value at '%s' failed to satisfy constraint: %s", member, constraint)
+// tokenInUse is what becomes of a token that a version with another value has.
+func tokenInUse(token, arn string) *wire.Error {
+	return wire.Errorf("ResourceExistsException", "You can't use ClientRequestToken %s because that value is already in use for a version of secret %s.", token, arn)
 }
 
 // refusedPut says why a value could not be put.
-func refusedPut(err error, token string) error {
+func refusedPut(err error, token, arn string) error {
 	switch {
 	case errors.Is(err, errOtherValue):
-		return wire.Errorf("ResourceExistsException", "The operation failed because the version %s already exists, and you can't change the value of an existing version.", token)
+		return tokenInUse(token, arn)
 	case errors.Is(err, errTooMany):
 		return tooMany()
 	default:

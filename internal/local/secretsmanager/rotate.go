@@ -113,8 +113,36 @@ type rotateInput struct {
 	SecretID           string `json:"SecretId"`
 	ClientRequestToken string
 	RotationLambdaARN  string
-	RotationRules      *rules
+	RotationRules      *rulesInput
 	RotateImmediately  *bool
+}
+
+// rulesInput are rules as they are given.
+type rulesInput struct {
+	AutomaticallyAfterDays *int
+	Duration               string
+	ScheduleExpression     string
+}
+
+func (in rulesInput) rules() rules {
+	r := rules{Duration: in.Duration, ScheduleExpression: in.ScheduleExpression}
+	if in.AutomaticallyAfterDays != nil {
+		r.AutomaticallyAfterDays = *in.AutomaticallyAfterDays
+	}
+	return r
+}
+
+func (in *rotateInput) check(c *constraints) {
+	c.secretID(in.SecretID)
+	c.token(in.ClientRequestToken)
+	c.text("rotationLambdaARN", in.RotationLambdaARN, 0, maxLambdaARN)
+	if r := in.RotationRules; r != nil {
+		c.number("rotationRules.automaticallyAfterDays", r.AutomaticallyAfterDays, maxDays)
+		c.text("rotationRules.duration", r.Duration, 2, 3)
+		c.pattern("rotationRules.duration", r.Duration, `[0-9]+h`)
+		c.text("rotationRules.scheduleExpression", r.ScheduleExpression, 1, 256)
+		c.pattern("rotationRules.scheduleExpression", r.ScheduleExpression, `[0-9A-Za-z\(\)#\?\*\-\/, ]+`)
+	}
 }
 
 func (s *Service) rotateSecret(_ context.Context, c *wire.Call, in *rotateInput) (*versionName, error) {
@@ -172,7 +200,7 @@ func (s *Service) wanted(st *secret, in *rotateInput) (rotation, error) {
 		return want, invalidRequest("No Lambda rotation function ARN is associated with this secret.")
 	}
 	if in.RotationRules != nil {
-		want.rules = *in.RotationRules
+		want.rules = in.RotationRules.rules()
 	}
 	if _, err := want.schedule(); err != nil {
 		return want, err
@@ -195,6 +223,8 @@ func cannotInvoke() *wire.Error {
 type secretID struct {
 	SecretID string `json:"SecretId"`
 }
+
+func (in *secretID) check(c *constraints) { c.secretID(in.SecretID) }
 
 // cancelRotateSecret turns the schedule off and ends a rotation in progress.
 // It leaves AWSPENDING where it is, as AWS does.

@@ -50,7 +50,7 @@ func TestRotationGoesThroughTheFourSteps(t *testing.T) {
 	if got := b.read(t, "db", "", "AWSPREVIOUS"); got != "first" {
 		t.Errorf("previous value %q, want first", got)
 	}
-	if diff := cmp.Diff([]string{"AWSCURRENT"}, b.stages(t)[token]); diff != "" {
+	if diff := cmp.Diff([]string{"AWSCURRENT", "AWSPENDING"}, b.stages(t)[token]); diff != "" {
 		t.Errorf("labels of the new version (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff([]string{"RotationStarted", "RotationSucceeded"}, b.heard.said()); diff != "" {
@@ -279,7 +279,11 @@ func TestRotationIsRefusedAndNothingChanges(t *testing.T) {
 			"InvalidParameterException: You must provide a ClientRequestToken value. We recommend a UUID-type value.",
 		},
 		"with a short token": {
-			`"ClientRequestToken":"short"`, "InvalidParameterException: ClientRequestToken must be 32-64 characters long.",
+			`"ClientRequestToken":"short"`, "ValidationException: 1 validation error detected: Value 'short' at 'clientRequestToken' failed to satisfy constraint: Member must have length greater than or equal to 32",
+		},
+		"after no days": {
+			`"ClientRequestToken":"` + token + `","RotationLambdaARN":"` + rotator + `","RotationRules":{"AutomaticallyAfterDays":0}`,
+			"ValidationException: 1 validation error detected: Value '0' at 'rotationRules.automaticallyAfterDays' failed to satisfy constraint: Member must have value greater than or equal to 1",
 		},
 		"with days and an expression": {
 			`"ClientRequestToken":"` + token + `","RotationLambdaARN":"` + rotator + `","RotationRules":{"AutomaticallyAfterDays":5,"ScheduleExpression":"rate(5 days)"}`,

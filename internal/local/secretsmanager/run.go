@@ -168,7 +168,9 @@ func (s *Service) step(e *entry, r *run, step string) error {
 // same reports whether two states of a run are of the same rotation.
 func same(a, b *run) bool { return a != nil && b != nil && a.RotationToken == b.RotationToken }
 
-// succeeded ends the rotation, and takes AWSPENDING off its version.
+// succeeded ends the rotation. AWSPENDING stays on the version that is
+// AWSCURRENT now, unless the function took it off: so AWS was recorded. It
+// takes the label off some time later; here it stays until it moves.
 func (s *Service) succeeded(e *entry, r *run) {
 	st := s.settle(e, r, func(next *secret) {
 		next.Run = nil
@@ -176,7 +178,6 @@ func (s *Service) succeeded(e *entry, r *run) {
 			next.versions = next.versions.discard(r.Token)
 			return
 		}
-		next.versions = next.versions.endPending(r.Token)
 		next.Rotated, next.Rotation.From = s.now(), s.now()
 		next.Rotation.plan(s.now())
 	})

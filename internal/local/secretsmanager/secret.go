@@ -21,7 +21,7 @@ type meta struct {
 	ARN, Name   string
 	Description string   `json:",omitempty"`
 	KMSKeyID    string   `json:",omitempty"`
-	Tags        []tag    `json:",omitempty"`
+	Tags        []tag    `json:",omitzero"` // nil if there never was one
 	Policy      string   `json:",omitempty"`
 	Rotation    rotation `json:",omitzero"`
 	// Run is the rotation in progress.

@@ -208,9 +208,6 @@ func endsLikeARN(text string) bool {
 
 // resolve finds a secret for a call and notes it as what the call is about.
 func (s *Service) resolve(c *wire.Call, id string) (*entry, *secret, error) {
-	if id == "" {
-		return nil, nil, missing("secretId")
-	}
 	e := s.find(id)
 	if e == nil {
 		return nil, nil, notFound()

@@ -3,6 +3,7 @@ package secretsmanager
 import (
 	"context"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/rekey-go/rekey/internal/local/wire"
@@ -17,12 +18,7 @@ const (
 // checkTags checks tags that are to be set beside those that there are.
 func checkTags(old, set []tag) error {
 	for _, t := range set {
-		switch {
-		case t.Key == "" || len(t.Key) > maxTagKey:
-			return outOfRange("tags", "Member must have a key with length between 1 and 128")
-		case len(t.Value) > maxTagValue:
-			return outOfRange("tags", "Member must have a value with length less than or equal to 256")
-		case strings.HasPrefix(lower(t.Key), "aws:"):
+		if strings.HasPrefix(lower(t.Key), "aws:") {
 			return invalidParameter("Tag keys can't begin with aws:, which is reserved for AWS use.")
 		}
 	}
@@ -35,6 +31,12 @@ func checkTags(old, set []tag) error {
 type tagInput struct {
 	SecretID string `json:"SecretId"`
 	Tags     []tag
+}
+
+func (in *tagInput) check(c *constraints) {
+	c.secretID(in.SecretID)
+	c.list("tags", in.Tags == nil)
+	c.tags(in.Tags)
 }
 
 func (s *Service) tagResource(_ context.Context, c *wire.Call, in *tagInput) (*struct{}, error) {
@@ -55,6 +57,14 @@ func (s *Service) tagResource(_ context.Context, c *wire.Call, in *tagInput) (*s
 type untagInput struct {
 	SecretID string `json:"SecretId"`
 	TagKeys  []string
+}
+
+func (in *untagInput) check(c *constraints) {
+	c.secretID(in.SecretID)
+	c.list("tagKeys", in.TagKeys == nil)
+	for i, key := range in.TagKeys {
+		c.given("tagKeys."+strconv.Itoa(i+1)+".member", key, 1, maxTagKey)
+	}
 }
 
 func (s *Service) untagResource(_ context.Context, c *wire.Call, in *untagInput) (*struct{}, error) {

@@ -17,15 +17,29 @@ type updateInput struct {
 	SecretBinary       []byte
 }
 
+func (in *updateInput) check(c *constraints) {
+	c.secretID(in.SecretID)
+	c.token(in.ClientRequestToken)
+	if in.Description != nil {
+		c.given("description", *in.Description, 0, maxDescription)
+	}
+	if in.KMSKeyID != nil {
+		c.kmsKey(*in.KMSKeyID)
+	}
+	c.value(in.SecretString, in.SecretBinary)
+}
+
 func (s *Service) updateSecret(_ context.Context, c *wire.Call, in *updateInput) (*versionName, error) {
-	e, st, err := s.live(c, in.SecretID)
+	val, err := newValue(in.SecretString, in.SecretBinary)
 	if err != nil {
 		return nil, err
 	}
-	if in.Description != nil && len(*in.Description) > maxDescription {
-		return nil, outOfRange("description", "Member must have length less than or equal to 2048")
+	if val != nil {
+		if err := checkToken(in.ClientRequestToken, invalidRequest); err != nil {
+			return nil, err
+		}
 	}
-	val, err := newValue(in.SecretString, in.SecretBinary)
+	e, st, err := s.live(c, in.SecretID)
 	if err != nil {
 		return nil, err
 	}
@@ -46,9 +60,6 @@ func (s *Service) updateSecret(_ context.Context, c *wire.Call, in *updateInput)
 	if val == nil {
 		_, err = s.change(e, func(next *secret) error { describe(next); return nil })
 		return out, err
-	}
-	if err := checkToken(in.ClientRequestToken, invalidRequest); err != nil {
-		return nil, err
 	}
 	var changes []func(*secret)
 	if in.Description != nil || rekeyed {

@@ -2,16 +2,10 @@ package secretsmanager
 
 import (
 	"context"
+	"strconv"
 	"time"
 
 	"github.com/rekey-go/rekey/internal/local/wire"
-)
-
-const (
-	maxValue       = 65536 // bytes
-	minToken       = 32    // characters
-	maxToken       = 64
-	maxLabelLength = 256
 )
 
 type putInput struct {
@@ -20,6 +14,20 @@ type putInput struct {
 	SecretString       *string
 	SecretBinary       []byte
 	VersionStages      []string
+	RotationToken      string
+}
+
+func (in *putInput) check(c *constraints) {
+	c.secretID(in.SecretID)
+	c.token(in.ClientRequestToken)
+	c.value(in.SecretString, in.SecretBinary)
+	if in.VersionStages != nil {
+		c.count("versionStages", len(in.VersionStages), 1, maxLabels)
+	}
+	for i, label := range in.VersionStages {
+		c.given("versionStages."+strconv.Itoa(i+1)+".member", label, 1, maxLabelLength)
+	}
+	c.text("rotationToken", in.RotationToken, minRotationToken, maxRotationToken)
 }
 
 type putOutput struct {
@@ -29,10 +37,6 @@ type putOutput struct {
 }
 
 func (s *Service) putSecretValue(_ context.Context, c *wire.Call, in *putInput) (*putOutput, error) {
-	e, _, err := s.live(c, in.SecretID)
-	if err != nil {
-		return nil, err
-	}
 	if err := checkToken(in.ClientRequestToken, invalidRequest); err != nil {
 		return nil, err
 	}
@@ -43,12 +47,13 @@ func (s *Service) putSecretValue(_ context.Context, c *wire.Call, in *putInput) 
 	if val == nil {
 		return nil, invalidRequest("You must provide either SecretString or SecretBinary.")
 	}
+	e, _, err := s.live(c, in.SecretID)
+	if err != nil {
+		return nil, err
+	}
 	labels := in.VersionStages
 	if labels == nil {
 		labels = []string{labelCurrent}
-	}
-	if err := checkLabels(labels); err != nil {
-		return nil, err
 	}
 	next, err := s.put(e, in.ClientRequestToken, val, labels)
 	if err != nil {
@@ -69,7 +74,7 @@ func (s *Service) put(e *entry, id string, val *value, labels []string, extra ..
 		before := next.versions
 		after, err := before.put(s.now(), id, val, next.KMSKeyID, labels...)
 		if err != nil {
-			return refusedPut(err, id)
+			return refusedPut(err, id, e.arn)
 		}
 		if after.byID[id] == before.byID[id] && len(extra) == 0 {
 			return errUnchanged
@@ -97,39 +102,17 @@ func newValue(text *string, binary []byte) (*value, error) {
 	case text == nil && binary == nil:
 		return nil, nil
 	}
-	v, member := &value{text: text}, "secretString"
 	if text == nil {
-		v, member = &value{binary: &binary}, "secretBinary"
+		return &value{binary: &binary}, nil
 	}
-	switch size := v.size(); {
-	case size < 1:
-		return nil, outOfRange(member, "Member must have length greater than or equal to 1")
-	case size > maxValue:
-		return nil, outOfRange(member, "Member must have length less than or equal to 65536")
-	}
-	return v, nil
+	return &value{text: text}, nil
 }
 
-// checkToken checks a ClientRequestToken, which becomes a version id. Which
-// error the missing one is differs between operations.
+// checkToken checks that there is a ClientRequestToken. Which error a missing
+// one is differs between operations.
 func checkToken(token string, refuse func(format string, args ...any) *wire.Error) error {
-	switch {
-	case token == "":
+	if token == "" {
 		return refuse("You must provide a ClientRequestToken value. We recommend a UUID-type value.")
-	case len(token) < minToken || len(token) > maxToken:
-		return invalidParameter("ClientRequestToken must be %d-%d characters long.", minToken, maxToken)
-	}
-	return nil
-}
-
-func checkLabels(labels []string) error {
-	if len(labels) < 1 || len(labels) > maxLabels {
-		return outOfRange("versionStages", "Member must have length between 1 and 20")
-	}
-	for _, label := range labels {
-		if label == "" || len(label) > maxLabelLength {
-			return outOfRange("versionStages", "Member must have length between 1 and 256")
-		}
 	}
 	return nil
 }
@@ -138,6 +121,12 @@ type getInput struct {
 	SecretID     string `json:"SecretId"`
 	VersionID    string `json:"VersionId"`
 	VersionStage string
+}
+
+func (in *getInput) check(c *constraints) {
+	c.secretID(in.SecretID)
+	c.text("versionId", in.VersionID, minToken, maxToken)
+	c.text("versionStage", in.VersionStage, 1, maxLabelLength)
 }
 
 type valueOutput struct {
@@ -208,18 +197,22 @@ type stageInput struct {
 	MoveToVersionID     string `json:"MoveToVersionId"`
 }
 
+func (in *stageInput) check(c *constraints) {
+	c.secretID(in.SecretID)
+	c.required("versionStage", in.VersionStage, maxLabelLength)
+	c.text("removeFromVersionId", in.RemoveFromVersionID, minToken, maxToken)
+	c.text("moveToVersionId", in.MoveToVersionID, minToken, maxToken)
+}
+
 type secretName struct{ ARN, Name string }
 
 func (s *Service) updateSecretVersionStage(_ context.Context, c *wire.Call, in *stageInput) (*secretName, error) {
+	if in.RemoveFromVersionID == "" && in.MoveToVersionID == "" {
+		return nil, invalidParameter("You must specify RemoveFromVersionId, MoveToVersionId, or both.")
+	}
 	e, _, err := s.live(c, in.SecretID)
 	if err != nil {
 		return nil, err
-	}
-	if err := checkLabels([]string{in.VersionStage}); err != nil {
-		return nil, err
-	}
-	if in.RemoveFromVersionID == "" && in.MoveToVersionID == "" {
-		return nil, invalidParameter("You must specify RemoveFromVersionId, MoveToVersionId, or both.")
 	}
 	_, err = s.change(e, func(next *secret) error {
 		before := next.versions

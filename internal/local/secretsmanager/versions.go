@@ -60,13 +60,6 @@ func (v *value) equal(other *value) bool {
 	return bytes.Equal(v.bytes(), other.bytes())
 }
 
-func (v *value) size() int {
-	if v.text != nil {
-		return len(*v.text)
-	}
-	return len(v.bytes())
-}
-
 // bytes returns a binary value, or nil for text.
 func (v *value) bytes() []byte {
 	if v.binary == nil {
