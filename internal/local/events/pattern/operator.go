@@ -2,149 +2,146 @@ package pattern
 
 import (
 	"encoding/json"
-	"net/netip"
-	"strconv"
 	"strings"
 )
 
-// A test says whether a field may hold a value.
-type test func(v *value) bool
+const (
+	oneKey      = "Only one key allowed in match expression"
+	tooMany     = "Too many elements in numeric expression"
+	noPlainList = "Value of anything-but must be an array or single string/number value."
+)
 
-// isOperator reports whether a name is one of a match expression, which a
-// branch of "$or" may not use as the name of a field.
-func isOperator(name string) bool {
-	switch name {
-	case "exact", "prefix", "suffix", "anything-but", "exists", "numeric", "cidr", "equals-ignore-case", "wildcard":
-		return true
-	default:
-		return false
+// expression reads a match expression: an object of one operator. Its brace
+// was read.
+func (r *reader) expression(f *field) error {
+	operator, ok, err := r.name()
+	switch {
+	case err != nil:
+		return err
+	case !ok:
+		return invalidf("Match expression name not found")
+	case operator == "exists":
+		return r.exists(f)
 	}
-}
-
-// compileField reads the list of what a field may hold.
-func compileField(path string, members []any) (field, error) {
-	f := field{path: path}
-	if len(members) == 0 {
-		return f, invalidf("Empty arrays are not allowed")
-	}
-	for _, member := range members {
-		if err := f.add(member); err != nil {
-			return f, err
-		}
-	}
-	return f, nil
-}
-
-func (f *field) add(member any) error {
-	switch member := member.(type) {
-	case []any:
-		return invalidf("Match value must be String, number, true, false, or null")
-	case map[string]any:
-		return f.addExpression(member)
-	default:
-		want := leafOf(member)
-		f.tests = append(f.tests, func(v *value) bool { return v.equals(&want) })
-		return nil
-	}
-}
-
-// addExpression reads a match expression: an object of one operator.
-func (f *field) addExpression(object map[string]any) error {
-	operator, operand, err := single(object)
+	accept, err := r.operator(operator)
 	if err != nil {
 		return err
 	}
-	if operator == "exists" {
-		return f.addExists(operand)
-	}
-	accept, err := compileOperator(operator, operand)
 	f.tests = append(f.tests, accept)
-	return err
+	if operator == "numeric" || operator == "anything-but" {
+		return r.close(tooMany)
+	}
+	return r.close(oneKey)
 }
 
-func single(object map[string]any) (name string, v any, err error) {
-	if len(object) == 0 {
-		return "", nil, invalidf("Match expression name not found")
+func (r *reader) exists(f *field) error {
+	token, err := r.next()
+	if err != nil {
+		return err
 	}
-	if len(object) > 1 {
-		return "", nil, invalidf("Only one key allowed in match expression")
-	}
-	for name, v = range object {
-	}
-	return name, v, nil
-}
-
-func (f *field) addExists(operand any) error {
-	exists, ok := operand.(bool)
+	exists, ok := token.(bool)
 	if !ok {
 		return invalidf("exists match pattern must be either true or false.")
 	}
-	if !exists {
+	if exists {
+		f.tests = append(f.tests, func(*value) bool { return true })
+	} else {
 		f.absent = true
-		return nil
 	}
-	f.tests = append(f.tests, func(*value) bool { return true })
-	return nil
+	return r.close(oneKey)
 }
 
-func compileOperator(operator string, operand any) (test, error) {
-	switch operator {
-	case "exact", "equals-ignore-case", "wildcard":
-		s, err := operandText(operator, operand)
+func (r *reader) operator(name string) (test, error) {
+	switch name {
+	case "exactly", "equals-ignore-case", "wildcard":
+		s, err := r.string(name)
 		if err != nil {
 			return nil, err
 		}
-		return compileText(operator, s)
+		return compileText(name, s)
 	case "prefix", "suffix":
-		return compileAffix(operator, operand)
+		return r.affix(name)
 	case "cidr":
-		// AWS's message really speaks of a prefix.
-		s, err := operandText("prefix", operand)
+		s, err := r.string("prefix") // AWS's message really speaks of a prefix
 		if err != nil {
 			return nil, err
 		}
 		return compileCIDR(s)
 	case "numeric":
-		return compileNumeric(operand)
+		return r.numeric()
 	case "anything-but":
-		return compileAnythingBut(operand)
+		return r.anythingBut()
 	default:
-		return nil, invalidf("Unrecognized match type %s", operator)
+		return nil, invalidf("Unrecognized match type %s", name)
 	}
 }
 
-func operandText(operator string, operand any) (string, error) {
-	s, ok := operand.(string)
+// string reads the operand of an operator that takes a string.
+func (r *reader) string(operator string) (string, error) {
+	token, err := r.next()
+	if err != nil {
+		return "", err
+	}
+	s, ok := token.(string)
 	if !ok {
 		return "", invalidf("%s match pattern must be a string", operator)
 	}
 	return s, nil
 }
 
-// compileAffix reads a prefix or suffix, which may be an object that makes it
-// blind to case.
-func compileAffix(operator string, operand any) (test, error) {
-	object, ok := operand.(map[string]any)
-	if !ok {
-		s, err := operandText(operator, operand)
-		if err != nil {
-			return nil, err
-		}
-		return compileText(operator, s)
-	}
-	name, inner, err := single(object)
+// affix reads a prefix or suffix, which may be an object that makes it blind
+// to case.
+func (r *reader) affix(operator string) (test, error) {
+	token, err := r.next()
 	if err != nil {
 		return nil, err
 	}
-	s, ok := inner.(string)
-	if name != "equals-ignore-case" || !ok {
+	if token == json.Delim('{') {
+		return r.affixBlind(operator)
+	}
+	s, ok := token.(string)
+	if !ok {
 		return nil, invalidf("%s match pattern must be a string", operator)
 	}
+	return compileText(operator, s)
+}
+
+func (r *reader) affixBlind(operator string) (test, error) {
+	name, ok, err := r.name()
+	switch {
+	case err != nil:
+		return nil, err
+	case !ok:
+		return nil, invalidf("%s expression name not found", strings.ToUpper(operator[:1])+operator[1:])
+	case name != "equals-ignore-case":
+		return nil, invalidf("Unsupported %s pattern: %s", operator, name)
+	}
+	s, err := r.string(name)
+	if err != nil {
+		return nil, err
+	}
 	folded, err := compileText(operator, strings.ToLower(s))
+	if err != nil {
+		return nil, err
+	}
 	return func(v *value) bool {
 		lower := value{kind: v.kind, text: strings.ToLower(v.text)}
 		return folded(&lower)
-	}, err
+	}, r.close(oneKey)
+}
+
+// exactly returns the test for one value. Addresses are equal however they are
+// written.
+func exactly(want value) test {
+	if want.kind == text {
+		if ip, err := parseAddress(want.text); err == nil {
+			return func(v *value) bool {
+				got, err := parseAddress(v.text)
+				return v.kind == text && err == nil && got == ip
+			}
+		}
+	}
+	return func(v *value) bool { return v.equals(&want) }
 }
 
 // compileText returns the test of an operator whose operand is a string.
@@ -169,47 +166,25 @@ func compileText(operator, s string) (test, error) {
 	return func(v *value) bool { return v.kind == text && accept(v.text) }, nil
 }
 
-// compileCIDR reads an address range such as "10.0.0.0/24".
-func compileCIDR(s string) (test, error) {
-	address, bits, ok := strings.Cut(s, "/")
-	if !ok {
-		return nil, invalidf("Malformed CIDR, one '/' required")
-	}
-	ip, err := netip.ParseAddr(address)
+// anythingBut reads what a field may not hold: one value, a list of values, or
+// an operator with one or more strings.
+func (r *reader) anythingBut() (test, error) {
+	token, err := r.next()
 	if err != nil {
-		return nil, invalidf("Nonstandard IP address: %s", address)
+		return nil, err
 	}
-	n, err := strconv.Atoi(bits)
-	if err != nil {
-		return nil, invalidf("Malformed CIDR, mask bits must be an integer")
-	}
-	network, err := ip.Prefix(n)
-	if err != nil {
-		return nil, invalidf("Malformed CIDR, mask bits out of range")
-	}
-	return func(v *value) bool {
-		if v.kind != text {
-			return false
-		}
-		got, err := netip.ParseAddr(v.text)
-		return err == nil && network.Contains(got)
-	}, nil
-}
-
-// compileAnythingBut reads what a field may not hold: one value, a list of
-// values, or an operator with one or more strings.
-func compileAnythingBut(operand any) (test, error) {
 	var refused []test
-	var err error
-	switch operand := operand.(type) {
-	case []any:
-		refused, err = compileRefusedList(operand)
-	case map[string]any:
-		refused, err = compileRefusedExpression(operand)
+	switch token := token.(type) {
+	case json.Delim:
+		if token == '{' {
+			refused, err = r.refusedExpression()
+		} else {
+			refused, err = r.refusedList()
+		}
 	case string, json.Number:
-		refused, err = compileRefusedList([]any{operand})
+		refused, err = refuse(nil, leafOf(token))
 	default:
-		err = invalidf("Value of anything-but must be an array or single string/number value.")
+		err = invalidf(noPlainList)
 	}
 	return func(v *value) bool {
 		for _, refuse := range refused {
@@ -221,74 +196,106 @@ func compileAnythingBut(operand any) (test, error) {
 	}, err
 }
 
-func compileRefusedList(members []any) ([]test, error) {
-	if len(members) == 0 {
-		return nil, invalidf("Empty sets not allowed")
-	}
+// refusedList reads a list of values, all strings or all numbers.
+func (r *reader) refusedList() ([]test, error) {
 	var refused []test
 	kinds := make(map[kind]bool)
-	for _, member := range members {
-		_, isObject := member.(map[string]any)
-		_, isList := member.([]any)
-		unwanted := leafOf(member)
-		if isObject || isList || unwanted.kind == literal {
+	for {
+		token, err := r.next()
+		if err != nil {
+			return nil, err
+		}
+		if token == json.Delim(']') {
+			break
+		}
+		unwanted := leafOf(token)
+		if _, nested := token.(json.Delim); nested || unwanted.kind == literal {
 			return nil, invalidf("Inside anything but list, start|null|boolean is not supported.")
 		}
 		kinds[unwanted.kind] = true
-		refused = append(refused, func(v *value) bool { return v.equals(&unwanted) })
+		if refused, err = refuse(refused, unwanted); err != nil {
+			return nil, err
+		}
 	}
-	if len(kinds) > 1 {
+	if len(kinds) != 1 {
 		return nil, invalidf("Inside anything but list, either all values are number or string, mixed type is not supported")
 	}
 	return refused, nil
 }
 
-func compileRefusedExpression(object map[string]any) ([]test, error) {
-	operator, operand, err := single(object)
+// refuse adds a value to those that a field may not hold.
+func refuse(refused []test, unwanted value) ([]test, error) {
+	if unwanted.kind == number && !unwanted.number.valid {
+		return nil, unwanted.number.refusal()
+	}
+	return append(refused, func(v *value) bool { return v.equals(&unwanted) }), nil
+}
+
+// refusedExpression reads an operator within anything-but, with its end.
+func (r *reader) refusedExpression() ([]test, error) {
+	operator, ok, err := r.name()
 	if err != nil {
 		return nil, err
+	}
+	if !ok {
+		return nil, invalidf("Anything-But expression name not found")
 	}
 	switch operator {
 	case "prefix", "suffix", "equals-ignore-case", "wildcard":
 	default:
 		return nil, invalidf("Unsupported anything-but pattern: %s", operator)
 	}
-	members, ok := operand.([]any)
-	if !ok {
-		members = []any{operand}
+	refused, err := r.refusedTexts(operator)
+	if err != nil {
+		return nil, err
 	}
-	if len(members) == 0 {
-		return nil, invalidf("Empty sets not allowed")
+	return refused, r.close(tooMany)
+}
+
+// refusedTexts reads the one or more operands of an operator within
+// anything-but.
+func (r *reader) refusedTexts(operator string) ([]test, error) {
+	token, err := r.next()
+	if err != nil {
+		return nil, err
+	}
+	switch token.(type) {
+	case string, json.Number:
+		refuse, err := refusedText(operator, token)
+		return []test{refuse}, err
+	}
+	if token != json.Delim('[') {
+		return nil, invalidf(noPlainList)
 	}
 	var refused []test
-	for _, member := range members {
-		s, err := refusedText(operator, member)
+	for {
+		token, err := r.next()
 		if err != nil {
 			return nil, err
 		}
-		refuse, err := compileText(operator, s)
+		if token == json.Delim(']') {
+			return refused, nil
+		}
+		refuse, err := refusedText(operator, token)
 		if err != nil {
 			return nil, err
 		}
 		refused = append(refused, refuse)
 	}
-	return refused, nil
 }
 
-// refusedText is the operand of an operator within anything-but.
-func refusedText(operator string, member any) (string, error) {
-	s, ok := member.(string)
+func refusedText(operator string, operand json.Token) (test, error) {
+	s, ok := operand.(string)
 	affix := operator == "prefix" || operator == "suffix"
-	if _, nested := member.(map[string]any); nested && affix {
-		return "", invalidf("Value of anything-but must be an array or single string/number value.")
-	}
 	switch {
 	case !ok && affix:
-		return "", invalidf("prefix/suffix match pattern must be a string")
+		return nil, invalidf("prefix/suffix match pattern must be a string")
+	case !ok && operator == "wildcard":
+		return nil, invalidf("wildcard match pattern must be a string")
 	case !ok:
-		return "", invalidf("Inside anything-but/%s list, number|start|null|boolean is not supported.", operator)
+		return nil, invalidf("Inside anything-but/%s list, number|start|null|boolean is not supported.", operator)
 	case s == "" && affix:
-		return "", invalidf("Null prefix/suffix not allowed")
+		return nil, invalidf("Null prefix/suffix not allowed")
 	}
-	return s, nil
+	return compileText(operator, s)
 }

@@ -9,35 +9,35 @@
 //
 // # How a match is decided
 //
-// Pattern and event are both flattened to paths ("detail.name"), so that a dot
-// in a name and a nested object mean the same. Every path of the pattern must
-// hold in the event, and one of the values listed for it is enough. Where the
-// event has an array at a path, one of its elements must match; where it has
-// an array of objects, all fields must match within the same object. "$or"
-// lists alternatives; the pattern is multiplied out when it is compiled, so
-// that matching is a series of map lookups.
+// A dot in a name and a nested object mean the same: both are steps of a path.
+// Every path of the pattern must hold in the event, and one of the values
+// listed for it is enough. Where the event has an array at a path, one of its
+// elements must match; where it has an array of objects, all fields must match
+// within the same object. "$or" lists alternatives; the pattern is multiplied
+// out when it is compiled, so that matching is a series of map lookups.
 //
 // The operators are prefix, suffix, equals-ignore-case, wildcard,
-// anything-but, numeric, exists and cidr.
+// anything-but, numeric, exists and cidr. Two numbers are equal when their
+// values are, within five billion and six decimals; beyond that their digits
+// must be. Two addresses are equal however they are written.
+//
+// # What is wrong with a pattern
+//
+// AWS reads a pattern from its beginning to its end and tells the first thing
+// it stumbles over, so [Compile] does the same. AWS adds the place in the text
+// to its message; this package leaves it out.
 //
 // # Cost
 //
-// An event is flattened once by [ParseEvent] and then matched against any
-// number of patterns, each in well under a microsecond. A [Pattern] and an
-// [Event] never change, and are safe for concurrent use.
+// An event is taken apart once by [ParseEvent] and then matched against any
+// number of patterns, each in well under a microsecond. Neither an event with
+// many or deep arrays nor a pattern with many wildcards takes more than a
+// number of steps proportional to the event's size for each field of the
+// pattern. A [Pattern] and an [Event] never change, and are safe for
+// concurrent use.
 package pattern
 
-import (
-	"bytes"
-	"encoding/json"
-	"fmt"
-	"io"
-	"maps"
-	"slices"
-)
-
-// maxAlternatives bounds what the "$or" of a pattern multiply out to.
-const maxAlternatives = 1000
+import "fmt"
 
 // An InvalidError says why a text is no event pattern, in AWS's words. The
 // text of the error is the message of AWS's InvalidEventPatternException.
@@ -61,163 +61,22 @@ type Pattern struct {
 	alternatives []conjunction
 }
 
-// A conjunction is a list of fields that must all match.
+// A conjunction is a list of fields that must all match, in the order of their
+// paths.
 type conjunction []field
 
 // A field is one path of a pattern with what it may hold.
 type field struct {
-	path   string
+	path   []string
 	tests  []test
 	absent bool // {"exists": false}: the field may be missing
+	// before and after are how many steps the path shares with those of the
+	// fields beside it.
+	before, after int
 }
 
-// Compile reads a pattern. An error is an [*InvalidError].
-func Compile(text []byte) (*Pattern, error) {
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	decoder.UseNumber()
-	var root any
-	if err := decoder.Decode(&root); err != nil {
-		return nil, invalidf("Filter is not valid JSON")
-	}
-	if _, err := decoder.Token(); err != io.EOF {
-		return nil, invalidf("Filter is not valid JSON")
-	}
-	object, ok := root.(map[string]any)
-	if !ok {
-		return nil, invalidf("Filter is not an object")
-	}
-	alternatives, err := compileObject("", object)
-	if err != nil {
-		return nil, err
-	}
-	return &Pattern{alternatives: alternatives}, nil
-}
-
-// compileObject returns the alternatives that an object of a pattern means.
-func compileObject(path string, object map[string]any) ([]conjunction, error) {
-	if len(object) == 0 {
-		return nil, invalidf("Empty objects are not allowed")
-	}
-	all := []conjunction{nil}
-	for _, name := range slices.Sorted(maps.Keys(object)) {
-		some, err := compileMember(path, name, object[name])
-		if err != nil {
-			return nil, err
-		}
-		if all, err = product(all, some); err != nil {
-			return nil, err
-		}
-	}
-	return all, nil
-}
-
-func compileMember(path, name string, v any) ([]conjunction, error) {
-	if branches, ok := orBranches(name, v); ok {
-		return compileOr(path, branches)
-	}
-	path = join(path, name)
-	switch v := v.(type) {
-	case map[string]any:
-		return compileObject(path, v)
-	case []any:
-		f, err := compileField(path, v)
-		return []conjunction{{f}}, err
-	default:
-		return nil, invalidf("%q must be an object or an array", name)
-	}
-}
-
-func compileOr(path string, branches []any) ([]conjunction, error) {
-	var all []conjunction
-	for _, branch := range branches {
-		object, _ := branch.(map[string]any) // orBranches looked
-		some, err := compileObject(path, object)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, some...)
-	}
-	return all, nil
-}
-
-// orBranches reports whether a member is the relation "$or", rather than a
-// field that happens to bear the name: its value is a list of two or more
-// objects, none of which is an operator.
-func orBranches(name string, v any) ([]any, bool) {
-	branches, ok := v.([]any)
-	if name != "$or" || !ok || len(branches) < 2 {
-		return nil, false
-	}
-	for _, branch := range branches {
-		object, ok := branch.(map[string]any)
-		if !ok || len(object) == 0 {
-			return nil, false
-		}
-		for key := range object {
-			if isOperator(key) {
-				return nil, false
-			}
-		}
-	}
-	return branches, true
-}
-
-// product joins each of all with each of some.
-func product(all, some []conjunction) ([]conjunction, error) {
-	if len(all)*len(some) > maxAlternatives {
-		return nil, invalidf("Rule is too complex - try reducing the number of $or combinations")
-	}
-	joined := make([]conjunction, 0, len(all)*len(some))
-	for _, a := range all {
-		for _, b := range some {
-			joined = append(joined, slices.Concat(a, b))
-		}
-	}
-	return joined, nil
-}
-
-func join(path, name string) string {
-	if path == "" {
-		return name
-	}
-	return path + "." + name
-}
-
-// Match reports whether the event is one that the pattern selects.
-func (p *Pattern) Match(e *Event) bool {
-	for _, c := range p.alternatives {
-		if c.match(e, nil) {
-			return true
-		}
-	}
-	return false
-}
-
-// match tries the first field with each value that the event has for it, and
-// the others with the array elements that this choice leaves. chosen are the
-// elements that the fields before were found in.
-func (c conjunction) match(e *Event, chosen []element) bool {
-	if len(c) == 0 {
-		return true
-	}
-	f := &c[0]
-	values := e.fields[f.path]
-	if len(values) == 0 {
-		return f.absent && c[1:].match(e, chosen)
-	}
-	for i := range values {
-		v := &values[i]
-		if !consistent(chosen, v.in) || !f.accepts(v) {
-			continue
-		}
-		// The capacity is cut so that a later try does not see this one's.
-		next := append(slices.Clip(chosen), v.in...)
-		if c[1:].match(e, next) {
-			return true
-		}
-	}
-	return false
-}
+// A test says whether a field may hold a value.
+type test func(v *value) bool
 
 func (f *field) accepts(v *value) bool {
 	for _, accept := range f.tests {
@@ -228,15 +87,89 @@ func (f *field) accepts(v *value) bool {
 	return false
 }
 
-// consistent reports whether two choices do not pick different elements of
-// one array.
-func consistent(a, b []element) bool {
-	for _, x := range a {
-		for _, y := range b {
-			if x.array == y.array && x.index != y.index {
-				return false
-			}
+// Match reports whether the event is one that the pattern selects.
+func (p *Pattern) Match(e *Event) bool {
+	for _, c := range p.alternatives {
+		if c.match(e) {
+			return true
+		}
+	}
+	return false
+}
+
+// A choice is the set of array elements that the fields so far were found in.
+// An empty one leaves everything open.
+//
+// All fields below one array must be found in the same element of it. As the
+// fields are in the order of their paths, those below an array follow upon each
+// other: it is enough to keep, after each field, the innermost element at the
+// steps that it shares with the next.
+type choice map[*element]struct{}
+
+// allows reports whether a value lies in one of the chosen elements.
+func (c choice) allows(in *element) bool {
+	if len(c) == 0 || in == nil {
+		return true
+	}
+	_, ok := c[in]
+	return ok
+}
+
+// add puts an element into the choice.
+func (c *choice) add(in *element) {
+	if *c == nil {
+		*c = make(choice)
+	}
+	(*c)[in] = struct{}{}
+}
+
+// within is the choice seen from a shorter path.
+func (c choice) within(steps int) choice {
+	var outer choice
+	for in := range c {
+		if in = in.within(steps); in != nil {
+			outer.add(in)
+		}
+	}
+	return outer
+}
+
+func (c conjunction) match(e *Event) bool {
+	var chosen choice
+	for i := range c {
+		f := &c[i]
+		ok := false
+		if chosen, ok = f.match(e.root.lookup(f.path), chosen); !ok {
+			return false
 		}
 	}
 	return true
+}
+
+// match tries all values that the event has for the field, and returns the
+// choice that they leave to the next.
+func (f *field) match(values []value, chosen choice) (next choice, ok bool) {
+	if len(values) == 0 {
+		return chosen.within(f.after), f.absent
+	}
+	found, open := false, false
+	for i := range values {
+		v := &values[i]
+		if !chosen.allows(v.in.within(f.before)) || !f.accepts(v) {
+			continue
+		}
+		found = true
+		in := v.in.within(f.after)
+		if in == nil {
+			open = true
+			break
+		}
+		next.add(in)
+	}
+	if open {
+		// The value is in no array that the next field is in too: what the
+		// fields before have chosen stands.
+		next = chosen.within(f.after)
+	}
+	return next, found
 }

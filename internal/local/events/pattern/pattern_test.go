@@ -110,6 +110,53 @@ func TestParseEventRefuses(t *testing.T) {
 	if _, err := pattern.ParseEvent([]byte(`{`)); err == nil {
 		t.Error("ParseEvent of half an object: no error")
 	}
+	deep := `{"a":` + strings.Repeat("[", 2000) + strings.Repeat("]", 2000) + `}`
+	if _, err := pattern.ParseEvent([]byte(deep)); !errors.Is(err, pattern.ErrTooDeep) {
+		t.Errorf("ParseEvent of 2000 levels: %v, want ErrTooDeep", err)
+	}
+}
+
+// TestMatchStaysLinear matches what takes a matcher that tries all
+// combinations longer than the test may run.
+func TestMatchStaysLinear(t *testing.T) {
+	t.Parallel()
+	const n = 2000
+	many := func(member string) string { return strings.TrimSuffix(strings.Repeat(member+",", n), ",") }
+	tests := map[string]struct{ pattern, event string }{
+		"lists beside each other": {
+			pattern: `{"a": ["x"], "b": ["x"], "c": ["x"], "d": ["x"], "e": ["y"]}`,
+			event: fmt.Sprintf(`{"a": [%[1]s], "b": [%[1]s], "c": [%[1]s], "d": [%[1]s], "e": [%[1]s]}`,
+				many(`"x"`)),
+		},
+		"fields of many objects": {
+			pattern: `{"l": {"a": ["x"], "b": ["x"], "c": ["x"], "d": ["y"]}}`,
+			event:   `{"l": [` + many(`{"a": ["x", "x"], "b": ["x", "x"], "c": "x", "d": "x"}`) + `]}`,
+		},
+		"lists within lists": {
+			pattern: `{"l": {"m": {"a": ["x"], "b": ["y"]}, "n": {"a": ["x"], "b": ["y"]}}}`,
+			event:   `{"l": [{"m": [` + many(`{"a": "x"}, {"b": "y"}`) + `], "n": [` + many(`{"a": "x"}, {"b": "y"}`) + `]}]}`,
+		},
+		"a wildcard with many stars": {
+			pattern: `{"s": [{"wildcard": "*ab*ac*bb*bc*cb*cc*d"}]}`,
+			event:   `{"s": "` + strings.Repeat("abacbbbccb", 20*n) + `"}`,
+		},
+		"a long name around many short ones": {
+			pattern: `{"x": {"a": ["y"]}}`,
+			event:   `{"` + strings.Repeat("x", 100*n) + `": {` + many(`"a": "x"`) + `}}`,
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p, err := pattern.Compile([]byte(tt.pattern))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if p.Match(parse(t, []byte(tt.event))) {
+				t.Errorf("%s matches", tt.pattern)
+			}
+		})
+	}
 }
 
 func FuzzCompile(f *testing.F) {

@@ -13,28 +13,31 @@ const maxAlike = 4
 type wildcard []string
 
 // compileWildcard reads an expression. A backslash takes the meaning from a
-// star or a backslash.
+// star or a backslash. AWS counts positions from the quote before the text.
 func compileWildcard(s string) (wildcard, error) {
 	var w wildcard
 	var part strings.Builder
 	followers := make(map[byte]int)
 	for i := 0; i < len(s); i++ {
+		follower := byte('"')
+		if i+1 < len(s) {
+			follower = s[i+1]
+		}
 		switch {
 		case s[i] == '\\':
-			if i++; i == len(s) || s[i] != '*' && s[i] != '\\' {
-				return nil, invalidf("Invalid escape character at pos %d", i-1)
+			if follower != '*' && follower != '\\' {
+				return nil, invalidf("Invalid escape character at pos %d", i+1)
 			}
-			part.WriteByte(s[i])
+			i++
+			part.WriteByte(follower)
 		case s[i] != '*':
 			part.WriteByte(s[i])
-		case i > 0 && s[i-1] == '*' && part.Len() == 0:
-			return nil, invalidf("Consecutive wildcard characters at pos %d", i-1)
+		case follower == '*':
+			return nil, invalidf("Consecutive wildcard characters at pos %d", i+1)
 		default:
 			w = append(w, part.String())
 			part.Reset()
-			if i+1 < len(s) {
-				followers[s[i+1]]++
-			}
+			followers[follower]++
 		}
 	}
 	for _, n := range followers {
@@ -46,7 +49,8 @@ func compileWildcard(s string) (wildcard, error) {
 }
 
 // match takes each part at its first place after the part before, which finds
-// a match whenever there is one.
+// a match whenever there is one, and looks at no place of the text twice for
+// one part.
 func (w wildcard) match(s string) bool {
 	first, last := w[0], w[len(w)-1]
 	if len(w) == 1 {
