@@ -222,6 +222,11 @@ func (b onBus) Publish(source, detailType string, resources []string, detail any
 	b.engine.Events.Publish(source, detailType, resources, detail)
 }
 
+// PublishRead passes on.
+func (b onBus) PublishRead(source, detailType string, resources []string, detail any) {
+	b.engine.Events.PublishRead(source, detailType, resources, detail)
+}
+
 func newServer(h http.Handler) *http.Server {
 	return &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
 }

@@ -52,17 +52,19 @@ type Options struct {
 	// Dir is the folder for the log files. What it has from earlier runs is
 	// read back. If empty, the trail is kept in memory only.
 	Dir string
-	// Publisher is told of every management call that changed something, as
-	// CloudTrail tells EventBridge. If nil, nobody is told.
+	// Publisher is told of every management call, as CloudTrail tells
+	// EventBridge. If nil, nobody is told.
 	Publisher Publisher
 	// Delay is how old a record must be before LookupEvents tells of it. AWS
 	// takes minutes; here it is nothing unless it is set.
 	Delay time.Duration
 }
 
-// A Publisher puts events on the default bus. It returns at once.
+// A Publisher puts events on the default bus: PublishRead those of calls that
+// only read, which few rules ask for. Both return at once.
 type Publisher interface {
 	Publish(source, detailType string, resources []string, detail any)
+	PublishRead(source, detailType string, resources []string, detail any)
 }
 
 // A Service is a trail. It is safe for concurrent use.

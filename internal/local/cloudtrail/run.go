@@ -95,14 +95,17 @@ func (e *encoder) add(records ...*record) {
 	}
 }
 
-// publish tells EventBridge of a call. Read-only calls reach no bus, as for
-// rules that do not ask for them, and service events their service publishes.
+// publish tells EventBridge of a call. Service events their service publishes.
 func (s *Service) publish(r *record, raw json.RawMessage) {
-	if s.opts.Publisher == nil || r.ReadOnly || r.EventType != typeCall {
+	if s.opts.Publisher == nil || r.EventType != typeCall {
 		return
 	}
+	publish := s.opts.Publisher.Publish
+	if r.ReadOnly {
+		publish = s.opts.Publisher.PublishRead
+	}
 	name, _, _ := strings.Cut(r.EventSource, ".")
-	s.opts.Publisher.Publish("aws."+name, "AWS API Call via CloudTrail", nil, raw)
+	publish("aws."+name, "AWS API Call via CloudTrail", nil, raw)
 }
 
 // arm sets the time at which the open segment is delivered.

@@ -10,8 +10,11 @@ import (
 // CreateBus makes an event bus and returns its ARN. The error is a
 // ResourceAlreadyExistsException if there is one of that name.
 func (s *Service) CreateBus(name, description string, tags map[string]string) (arn string, err error) {
-	if !validName(name, 256, "/") {
-		return "", validationf("Value '%s' at 'name' failed to satisfy constraint: Member must satisfy regular expression pattern: [/\\.\\-_A-Za-z0-9]+ and have length at most 256", name)
+	var f faults
+	f.name(name, "name", 256, busNamePattern)
+	f.length(description, "description", maxDescription)
+	if err := f.refusal(); err != nil {
+		return "", err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -115,7 +118,10 @@ type listBusesOutput struct {
 func (s *Service) listBuses(_ context.Context, _ *wire.Call, in *listBusesInput) (*listBusesOutput, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	names, next := page(s.buses, in.NamePrefix, in.NextToken, in.Limit)
+	names, next, err := page(s.buses, in.NamePrefix, in.NextToken, in.Limit)
+	if err != nil {
+		return nil, err
+	}
 	out := &listBusesOutput{EventBuses: []busOutput{}, NextToken: next}
 	for _, name := range names {
 		out.EventBuses = append(out.EventBuses, s.busOutput(s.buses[name]))

@@ -43,7 +43,7 @@ func (s *Service) route(busName string, e *event, hops int) {
 		return
 	}
 	for _, r := range b.rules {
-		if r.pattern != nil && r.enabled() && r.pattern.Match(e.fields) {
+		if r.takes(e) {
 			s.startLocked(r, e, hops)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	sdk "github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 	"github.com/google/go-cmp/cmp"
 
@@ -82,8 +83,11 @@ func TestWhatATargetGets(t *testing.T) {
 		"an element":        {types.Target{InputPath: new("$.detail.tags[1]")}, `"b"`},
 		"a quoted step":     {types.Target{InputPath: new("$['detail-type']")}, `"Secret Rotated"`},
 		"a template":        {transformer(`{"who":<name>,"n":<n>,"all":<tags>}`), `{"who":"db","n":7,"all":["a","b"]}`},
-		"a text":            {transformer(`"<name> has <n> of <tags>"`), `"db has 7 of [\"a\",\"b\"]"`},
-		"a missing part":    {transformer(`{"gone":<gone>,"text":"<gone>"}`), `{"gone":null,"text":""}`},
+		"a text":            {transformer(`"<name> has <n> of <tags>"`), `"db has 7 of [a,b]"`},
+		"a text of lines":   {transformer("\"<name>\"\n\"<aws.events.rule-name>\""), "\"db\"\n\"push\""},
+		"a quoted list":     {transformer(`{"all":"<tags>"}`), `{"all":"[\"a\",\"b\"]"}`},
+		"braces in a text":  {transformer(`"{[/<name>"`), `"{[/db"`},
+		"a missing part":    {transformer(`{"gone":<gone>,"text":"<gone>"}`), `{"gone":"","text":""}`},
 		"an escaped quote":  {transformer(`{"text":"say \"<name>\""}`), `{"text":"say \"db\""}`},
 		"what is no part":   {transformer(`{"text":"1 < 2 > <>"}`), `{"text":"1 < 2 > <>"}`},
 		"the rule":          {transformer(`{"rule":<aws.events.rule-name>,"arn":"<aws.events.rule-arn>"}`), `{"rule":"push","arn":"arn:aws:events:us-east-1:123456789012:rule/push"}`},
@@ -117,11 +121,17 @@ func TestATemplateMayHoldTheEvent(t *testing.T) {
 	target.Id, target.Arn = new("function"), new(function)
 	e.rule(t, "default", "push", rotated, target)
 	e.put(t, "default", "Secret Rotated", `{"name":"db"}`)
-	var got struct{ Event, Head envelope }
+	var got struct {
+		Event envelope
+		Head  struct {
+			envelope
+			DetailType string `json:"detailType"`
+		}
+	}
 	if err := json.Unmarshal([]byte(e.invoked(t)), &got); err != nil {
 		t.Fatal(err)
 	}
-	if string(got.Event.Detail) != `{"name":"db"}` || got.Head.Detail != nil || got.Head.ID != got.Event.ID {
+	if string(got.Event.Detail) != `{"name":"db"}` || got.Head.Detail != nil || got.Head.ID != got.Event.ID || got.Head.DetailType != "Secret Rotated" {
 		t.Errorf("got event %+v and head %+v", got.Event, got.Head)
 	}
 }
@@ -190,7 +200,7 @@ func TestWhatCannotSucceedIsBuriedAtOnce(t *testing.T) {
 		"a function that may not":        {err: wire.Errorf("AccessDeniedException", "no"), code: "NO_PERMISSIONS"},
 		"a queue that is not there":      {target: types.Target{Arn: new("arn:aws:sqs:us-east-1:123456789012:none")}, code: "NO_RESOURCE"},
 		"a path that leads nowhere":      {target: types.Target{InputPath: new("$.detail.gone")}, code: "INVALID_JSON"},
-		"a template that makes no JSON":  {target: transformer(`{"a":<name>x}`), code: "INVALID_JSON"},
+		"a template that makes no JSON":  {target: transformer(`{<aws.events.event>:1}`), code: "INVALID_JSON"},
 		"a bus that sends to itself":     {target: types.Target{Arn: new("arn:aws:events:us-east-1:123456789012:event-bus/default")}, code: "THIRD_ACCOUNT_HOP_DETECTED"},
 		"no tries after the first error": {err: errors.New("busy"), target: types.Target{RetryPolicy: &types.RetryPolicy{MaximumRetryAttempts: new(int32(0))}}, code: "ERROR_FROM_TARGET"},
 	}
@@ -230,6 +240,28 @@ func TestAnEventGoesFromBusToBus(t *testing.T) {
 	e.put(t, "default", "Secret Rotated", `{"name":"db"}`)
 	if got := parse(t, e.invoked(t)); string(got.Detail) != `{"name":"db"}` {
 		t.Errorf("got detail %s", got.Detail)
+	}
+}
+
+func TestReadsReachOnlyTheRulesThatAskForThem(t *testing.T) {
+	t.Parallel()
+	e := start(t, nil)
+	const pattern = `{"detail-type":["AWS API Call via CloudTrail"]}`
+	e.rule(t, "default", "plain", pattern, types.Target{Id: new("function"), Arn: new(function), Input: new(`"plain"`)})
+	publish := func() {
+		e.service.PublishRead("aws.secretsmanager", "AWS API Call via CloudTrail", nil, map[string]string{"eventName": "GetSecretValue"})
+	}
+	publish()
+	if _, err := e.PutRule(t.Context(), &sdk.PutRuleInput{
+		Name: new("all"), EventPattern: new(pattern), State: types.RuleStateEnabledWithAllCloudtrailManagementEvents,
+	}); err != nil {
+		t.Fatal(err)
+	}
+	e.targets(t, "default", "all", types.Target{Id: new("function"), Arn: new(function), Input: new(`"all"`)})
+	publish()
+	e.service.Close() // waits for all deliveries
+	if got := e.invoked(t); got != `"all"` || len(e.lambda.got) > 0 {
+		t.Errorf("got %s and %d more, want the rule for all events once", got, len(e.lambda.got))
 	}
 }
 

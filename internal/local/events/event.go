@@ -28,6 +28,7 @@ type event struct {
 	text     []byte // as JSON
 	fields   *pattern.Event
 	ingested time.Time
+	read     bool // it records a call that only reads
 }
 
 // newEvent fills in what the publisher does not say.

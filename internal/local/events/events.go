@@ -39,7 +39,6 @@ import (
 	"github.com/rekey-go/rekey/internal/local/clock"
 	"github.com/rekey-go/rekey/internal/local/events/pattern"
 	"github.com/rekey-go/rekey/internal/local/store"
-	"github.com/rekey-go/rekey/internal/local/wire"
 )
 
 // DefaultBus is the name of the bus that every account has, and on which AWS's
@@ -174,18 +173,37 @@ func (s *Service) Close() {
 	s.deliveries.Wait()
 }
 
+// PublishRead puts the record of a call that only reads on the default bus. It
+// reaches the rules in the state ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS
+// alone, and costs next to nothing where there is none.
+func (s *Service) PublishRead(source, detailType string, resources []string, detail any) {
+	s.mu.RLock()
+	wanted := false
+	for _, r := range s.buses[DefaultBus].rules {
+		wanted = wanted || r.Rule.State == stateTrail
+	}
+	s.mu.RUnlock()
+	if wanted {
+		s.publish(source, detailType, resources, detail, true)
+	}
+}
+
 // Publish puts an event of AWS's own on the default bus. The detail must be
 // something that is a JSON object.
 func (s *Service) Publish(source, detailType string, resources []string, detail any) {
+	s.publish(source, detailType, resources, detail, false)
+}
+
+func (s *Service) publish(source, detailType string, resources []string, detail any, read bool) {
 	data, err := json.Marshal(detail)
 	if err != nil {
 		// The encoder's text could quote the detail.
 		s.opts.Logger.Error("event dropped: its detail cannot be encoded", "source", source, "detail_type", detailType)
 		return
 	}
-	s.route(DefaultBus, s.newEvent(envelope{
-		Source: source, DetailType: detailType, Resources: resources, Detail: data,
-	}), 0)
+	e := s.newEvent(envelope{Source: source, DetailType: detailType, Resources: resources, Detail: data})
+	e.read = read
+	s.route(DefaultBus, e, 0)
 }
 
 func (s *Service) arn(resource string) string {
@@ -193,7 +211,3 @@ func (s *Service) arn(resource string) string {
 }
 
 func (s *Service) busARN(name string) string { return s.arn("event-bus/" + name) }
-
-func validationf(format string, args ...any) *wire.Error {
-	return wire.Unmodelled("ValidationException", format, args...)
-}

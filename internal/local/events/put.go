@@ -31,8 +31,8 @@ type entry struct {
 type putEventsInput struct{ Entries []entry }
 
 type putEventsOutput struct {
-	FailedEntryCount int
 	Entries          []putResult
+	FailedEntryCount int
 }
 
 type putResult struct {
@@ -44,8 +44,9 @@ type putResult struct {
 // putEvents answers each entry by itself: a bad one does not keep the others
 // from being published.
 func (s *Service) putEvents(_ context.Context, _ *wire.Call, in *putEventsInput) (*putEventsOutput, error) {
-	if n := len(in.Entries); n == 0 || n > maxEntries {
-		return nil, validationf("1 validation error detected: Value at 'entries' failed to satisfy constraint: Member must have length between 1 and %d; it has %d", maxEntries, n)
+	var f faults
+	if f.count(len(in.Entries), "entries", maxEntries); len(f) > 0 {
+		return nil, f.refusal()
 	}
 	size := 0
 	for _, e := range in.Entries {
@@ -105,8 +106,7 @@ func (e entry) check() putResult {
 			}
 		}
 	}
-	var object map[string]json.RawMessage
-	if json.Unmarshal([]byte(e.Detail), &object) != nil || object == nil {
+	if _, err := pattern.ParseEvent([]byte(e.Detail)); err != nil || !json.Valid([]byte(e.Detail)) {
 		return putResult{ErrorCode: "MalformedDetail", ErrorMessage: "Detail is malformed."}
 	}
 	if strings.HasPrefix(e.Source, "aws.") {
@@ -131,32 +131,33 @@ type testEventPatternInput struct{ Event, EventPattern string }
 type testEventPatternOutput struct{ Result bool }
 
 func (s *Service) testEventPattern(_ context.Context, _ *wire.Call, in *testEventPatternInput) (*testEventPatternOutput, error) {
+	var f faults
+	if f.length(in.EventPattern, "eventPattern", maxPattern); len(f) > 0 {
+		return nil, f.refusal()
+	}
 	p, err := compile(in.EventPattern)
 	if err != nil {
 		return nil, err
 	}
-	if err := checkEvent(in.Event); err != nil {
-		return nil, err
-	}
 	e, err := pattern.ParseEvent([]byte(in.Event))
-	if err != nil {
-		return nil, validationf("Parameter Event is not valid. Reason: it is not a JSON object")
+	if err != nil || !complete(in.Event) {
+		return nil, validationf("Parameter Event is not valid.")
 	}
 	return &testEventPatternOutput{Result: p.Match(e)}, nil
 }
 
-// checkEvent refuses an event that lacks a field which every event has.
-func checkEvent(text string) error {
+// complete reports whether an event has the fields which every event has.
+func complete(text string) bool {
 	var fields map[string]json.RawMessage
 	if json.Unmarshal([]byte(text), &fields) != nil {
-		return validationf("Parameter Event is not valid. Reason: it is not a JSON object")
+		return false
 	}
 	for _, name := range []string{"id", "account", "source", "time", "region", "detail-type"} {
 		if _, ok := fields[name]; !ok {
-			return validationf("Parameter Event is not valid. Reason: '%s' is missing", name)
+			return false
 		}
 	}
-	return nil
+	return true
 }
 
 // compile compiles a pattern and gives AWS's name to what is wrong with it.

@@ -83,6 +83,7 @@ func TestTestEventPattern(t *testing.T) {
 		"matches":               {event: event, pattern: `{"detail":{"n":[{"numeric":[">",4]}]}}`, want: true},
 		"matches not":           {event: event, pattern: `{"detail":{"n":[{"numeric":[">",5]}]}}`},
 		"an event without time": {event: strings.Replace(event, "time", "tim", 1), pattern: rotated, code: "ValidationException"},
+		"a large pattern":       {event: event, pattern: `{"source":["` + strings.Repeat("x", 4096) + `"]}`, code: "ValidationException"},
 		"an invalid pattern":    {event: event, pattern: `{"detail":5}`, code: "InvalidEventPatternException"},
 	}
 	for name, tt := range tests {

@@ -12,15 +12,17 @@ import (
 const (
 	stateEnabled  = "ENABLED"
 	stateDisabled = "DISABLED"
-	// stateTrail also matches read-only management events of CloudTrail. The
-	// engine publishes none on a bus, so it is the same as enabled here.
+	// stateTrail also matches read-only management events of CloudTrail.
 	stateTrail = "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS"
 )
 
 const (
+	maxName        = 64 // of a rule or target
 	maxPattern     = 4096
+	maxSchedule    = 256
 	maxDescription = 512
 	maxRules       = 300 // of a bus
+	maxPage        = 100
 )
 
 // A Rule selects events by a pattern, or makes one by a schedule.
@@ -51,6 +53,14 @@ func newRule(record ruleRecord) (*rule, error) {
 }
 
 func (r *rule) enabled() bool { return r.Rule.State != stateDisabled }
+
+// takes reports whether the rule selects an event.
+func (r *rule) takes(e *event) bool {
+	if r.pattern == nil || !r.enabled() || e.read && r.Rule.State != stateTrail {
+		return false
+	}
+	return r.pattern.Match(e.fields)
+}
 
 // stop ends the rule's schedule.
 func (r *rule) stop() {
@@ -118,17 +128,20 @@ func (s *Service) ruleARN(busName, name string) string {
 }
 
 func checkRule(spec Rule) error {
+	var f faults
+	f.name(spec.Name, "name", maxName, namePattern)
+	f.length(spec.ScheduleExpression, "scheduleExpression", maxSchedule)
+	f.length(spec.EventPattern, "eventPattern", maxPattern)
+	if spec.State != stateEnabled && spec.State != stateDisabled && spec.State != stateTrail {
+		f.add(spec.State, "state", "Member must satisfy enum value set: [%s, %s, %s]", stateEnabled, stateDisabled, stateTrail)
+	}
+	f.length(spec.Description, "description", maxDescription)
+	if err := f.refusal(); err != nil {
+		return err
+	}
 	switch {
-	case !validName(spec.Name, 64, ""):
-		return validationf("Value '%s' at 'name' failed to satisfy constraint: Member must satisfy regular expression pattern: [\\.\\-_A-Za-z0-9]+ and have length at most 64", spec.Name)
 	case spec.EventPattern == "" && spec.ScheduleExpression == "":
 		return validationf("Parameter(s) EventPattern or ScheduleExpression must be specified.")
-	case len(spec.EventPattern) > maxPattern:
-		return validationf("Value at 'eventPattern' failed to satisfy constraint: Member must have length less than or equal to %d", maxPattern)
-	case len(spec.Description) > maxDescription:
-		return validationf("Value at 'description' failed to satisfy constraint: Member must have length less than or equal to %d", maxDescription)
-	case spec.State != stateEnabled && spec.State != stateDisabled && spec.State != stateTrail:
-		return validationf("Value '%s' at 'state' failed to satisfy constraint: Member must satisfy enum value set: [%s, %s, %s]", spec.State, stateEnabled, stateDisabled, stateTrail)
 	case spec.ScheduleExpression != "" && spec.EventBusName != DefaultBus:
 		return validationf("ScheduleExpression is supported only on the default event bus.")
 	case spec.ScheduleExpression != "":
@@ -136,16 +149,6 @@ func checkRule(spec Rule) error {
 	default:
 		return nil
 	}
-}
-
-// nameLetters are the characters that AWS allows in the names of rules,
-// targets and buses.
-const nameLetters = ".-_ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-
-// validName reports whether a name has 1 to limit characters, all of them
-// nameLetters or of extra.
-func validName(name string, limit int, extra string) bool {
-	return name != "" && len(name) <= limit && strings.Trim(name, nameLetters+extra) == ""
 }
 
 func limitExceeded() error {
@@ -185,14 +188,20 @@ func (s *Service) putRule(_ context.Context, _ *wire.Call, in *putRuleInput) (*p
 	return &putRuleOutput{RuleARN: arn}, err
 }
 
-func (s *Service) describeRule(_ context.Context, _ *wire.Call, in *ruleID) (*Rule, error) {
+// ruleDetails is a rule as DescribeRule shows it.
+type ruleDetails struct {
+	Rule
+	CreatedBy string
+}
+
+func (s *Service) describeRule(_ context.Context, _ *wire.Call, in *ruleID) (*ruleDetails, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	_, r, err := s.ruleLocked(in.EventBusName, in.Name)
 	if err != nil {
 		return nil, err
 	}
-	return new(r.Rule), nil
+	return &ruleDetails{Rule: r.Rule, CreatedBy: s.opts.Account}, nil
 }
 
 // deleteRule succeeds where there is no such rule, as AWS does.
@@ -255,7 +264,10 @@ func (s *Service) listRules(_ context.Context, _ *wire.Call, in *listRulesInput)
 	if err != nil {
 		return nil, err
 	}
-	names, next := page(b.rules, in.NamePrefix, in.NextToken, in.Limit)
+	names, next, err := page(b.rules, in.NamePrefix, in.NextToken, in.Limit)
+	if err != nil {
+		return nil, err
+	}
 	out := &listRulesOutput{Rules: []Rule{}, NextToken: next}
 	for _, name := range names {
 		out.Rules = append(out.Rules, b.rules[name].Rule)
@@ -265,9 +277,9 @@ func (s *Service) listRules(_ context.Context, _ *wire.Call, in *listRulesInput)
 
 // page returns the names of a map that have the prefix, in order, from behind
 // the name that is the token. A limit of zero is AWS's default.
-func page[V any](m map[string]V, prefix, token string, limit int) (names []string, next string) {
-	if limit <= 0 || limit > 100 {
-		limit = 100
+func page[V any](m map[string]V, prefix, token string, limit int) (names []string, next string, err error) {
+	if limit, err = pageSize(limit); err != nil {
+		return nil, "", err
 	}
 	for name := range m {
 		if strings.HasPrefix(name, prefix) && name > token {
@@ -278,5 +290,15 @@ func page[V any](m map[string]V, prefix, token string, limit int) (names []strin
 	if len(names) > limit {
 		names, next = names[:limit], names[limit-1]
 	}
-	return names, next
+	return names, next, nil
+}
+
+// pageSize is the limit of a listing, which is AWS's default where it is zero.
+func pageSize(limit int) (int, error) {
+	if limit == 0 {
+		return maxPage, nil
+	}
+	var f faults
+	f.between(limit, "limit", 1, maxPage)
+	return limit, f.refusal()
 }

@@ -3,6 +3,7 @@ package events
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -10,7 +11,8 @@ import (
 )
 
 const (
-	maxTargets     = 5 // of a rule
+	maxTargets     = 5   // of a rule
+	maxTargetsPut  = 100 // of a call
 	maxInput       = 8192
 	maxInputPath   = 256
 	maxRetries     = 185
@@ -56,10 +58,8 @@ type RetryPolicy struct {
 
 // PutTargets adds targets to a rule, or replaces those with the same id.
 func (s *Service) PutTargets(busNameOrARN, ruleName string, targets ...Target) error {
-	for _, t := range targets {
-		if err := t.check(); err != nil {
-			return err
-		}
+	if err := checkTargets(targets); err != nil {
+		return err
 	}
 	return s.updateTargets(busNameOrARN, ruleName, func(have []Target) ([]Target, error) {
 		for _, t := range targets {
@@ -95,36 +95,51 @@ func (s *Service) updateTargets(busNameOrARN, ruleName string, update func(have 
 	return nil
 }
 
-func (t Target) check() error {
-	switch t.service() {
-	case "lambda", "sqs", "events":
-	case "":
-		return validationf("Parameter %s is not valid. Reason: Provided Arn is not in correct format.", t.ARN)
-	default:
-		return validationf("Parameter %s is not valid. Reason: the embedded engine delivers to Lambda functions, SQS queues and event buses, not to %s", t.ARN, t.service())
+func checkTargets(targets []Target) error {
+	var f faults
+	f.count(len(targets), "targets", maxTargetsPut)
+	for i, t := range targets {
+		t.keepToModel(&f, fmt.Sprintf("targets.%d.member.", i+1))
 	}
-	switch {
-	case !validName(t.ID, 64, ""):
-		return validationf("Value '%s' at 'targets.member.id' failed to satisfy constraint: Member must satisfy regular expression pattern: [\\.\\-_A-Za-z0-9]+ and have length at most 64", t.ID)
+	if err := f.refusal(); err != nil {
+		return err
+	}
+	for _, t := range targets {
+		if err := t.check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// keepToModel notes where the target at a path does not.
+func (t Target) keepToModel(f *faults, path string) {
+	f.name(t.ID, path+"id", maxName, namePattern)
+	f.length(t.Input, path+"input", maxInput)
+	f.length(t.InputPath, path+"inputPath", maxInputPath)
+	if in := t.InputTransformer; in != nil {
+		f.length(in.InputTemplate, path+"inputTransformer.inputTemplate", maxInput)
+		if in.InputTemplate == "" {
+			f.add("", path+"inputTransformer.inputTemplate", "Member must have length greater than or equal to 1")
+		}
+	}
+	f.between(t.retries(), path+"retryPolicy.maximumRetryAttempts", 0, maxRetries)
+	f.between(int(t.age().Seconds()), path+"retryPolicy.maximumEventAgeInSeconds", minAge, maxAge)
+}
+
+func (t Target) check() error {
+	switch service := t.service(); {
+	case service == "":
+		return validationf("Parameter %s is not valid. Reason: Provided Arn is not in correct format.", t.ARN)
+	case service != "lambda" && service != "sqs" && service != "events":
+		return validationf("Parameter %s is not valid. Reason: the embedded engine delivers to Lambda functions, SQS queues and event buses, not to %s", t.ARN, service)
 	case len(t.SQSParameters) > 0 || strings.HasSuffix(t.ARN, ".fifo"):
 		return validationf("Parameter SqsParameters is not valid for target %s. Reason: the embedded engine has no FIFO queues", t.ID)
 	case t.DeadLetterConfig != nil && !strings.HasPrefix(t.DeadLetterConfig.ARN, "arn:aws:sqs:"):
 		return validationf("Parameter DeadLetterConfig is not valid. Reason: Provided Arn is not that of an SQS queue.")
+	default:
+		return t.checkInput()
 	}
-	if err := t.checkRetry(); err != nil {
-		return err
-	}
-	return t.checkInput()
-}
-
-func (t Target) checkRetry() error {
-	if n := t.retries(); n < 0 || n > maxRetries {
-		return validationf("Value '%d' at 'maximumRetryAttempts' failed to satisfy constraint: Member must be between 0 and %d", n, maxRetries)
-	}
-	if age := int(t.age().Seconds()); age < minAge || age > maxAge {
-		return validationf("Value '%d' at 'maximumEventAgeInSeconds' failed to satisfy constraint: Member must be between %d and %d", age, minAge, maxAge)
-	}
-	return nil
 }
 
 func (t Target) checkInput() error {
@@ -137,7 +152,7 @@ func (t Target) checkInput() error {
 	switch {
 	case given > 1:
 		return validationf("Only one of Input, InputPath, or InputTransformer must be provided for target %s.", t.ID)
-	case t.Input != "" && (len(t.Input) > maxInput || !json.Valid([]byte(t.Input))):
+	case t.Input != "" && !json.Valid([]byte(t.Input)):
 		return validationf("JSON syntax error in input for target %s.", t.ID)
 	case t.InputPath != "" && !validPath(t.InputPath):
 		return validationf("InputPath for target %s is invalid.", t.ID)
@@ -154,13 +169,19 @@ func validPath(path string) bool {
 }
 
 func (t *InputTransformer) check(id string) error {
-	if t.InputTemplate == "" || len(t.InputTemplate) > maxInput {
-		return validationf("InputTemplate for target %s must have 1 to %d characters.", id, maxInput)
-	}
 	for name, path := range t.InputPathsMap {
 		if !validPath(path) || strings.HasPrefix(name, "AWS") {
 			return validationf("InputPath %s for target %s is invalid.", name, id)
 		}
+	}
+	for name := range t.placeholders() {
+		if _, ok := t.InputPathsMap[name]; !ok && !slices.Contains(predefined(), name) {
+			return validationf("InputTemplate for target %s contains invalid placeholder %s.", id, name)
+		}
+	}
+	blank := t.fill(func(string) []byte { return []byte(`""`) })
+	if !t.wellFormed(blank) {
+		return validationf("Invalid InputTemplate for target %s : it is neither JSON nor one or more JSON strings.", id)
 	}
 	return nil
 }
@@ -193,11 +214,16 @@ func (s *Service) removeTargets(_ context.Context, _ *wire.Call, in *removeTarge
 	return &targetsOutput{FailedEntries: []struct{}{}}, err
 }
 
-type listTargetsInput struct{ Rule, EventBusName string }
+type listTargetsInput struct {
+	Rule, EventBusName, NextToken string
+	Limit                         int
+}
 
-type listTargetsOutput struct{ Targets []Target }
+type listTargetsOutput struct {
+	Targets   []Target
+	NextToken string `json:",omitempty"`
+}
 
-// listTargets gives all targets at once: a rule has few.
 func (s *Service) listTargets(_ context.Context, _ *wire.Call, in *listTargetsInput) (*listTargetsOutput, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -205,15 +231,31 @@ func (s *Service) listTargets(_ context.Context, _ *wire.Call, in *listTargetsIn
 	if err != nil {
 		return nil, err
 	}
-	return &listTargetsOutput{Targets: append([]Target{}, r.Targets...)}, nil
+	targets := make(map[string]Target, len(r.Targets))
+	for _, t := range r.Targets {
+		targets[t.ID] = t
+	}
+	ids, next, err := page(targets, "", in.NextToken, in.Limit)
+	if err != nil {
+		return nil, err
+	}
+	out := &listTargetsOutput{Targets: []Target{}, NextToken: next}
+	for _, id := range ids {
+		out.Targets = append(out.Targets, targets[id])
+	}
+	return out, nil
 }
 
 type listRuleNamesInput struct {
-	TargetARN    string `json:"TargetArn"`
-	EventBusName string
+	TargetARN               string `json:"TargetArn"`
+	EventBusName, NextToken string
+	Limit                   int
 }
 
-type listRuleNamesOutput struct{ RuleNames []string }
+type listRuleNamesOutput struct {
+	RuleNames []string
+	NextToken string `json:",omitempty"`
+}
 
 func (s *Service) listRuleNamesByTarget(_ context.Context, _ *wire.Call, in *listRuleNamesInput) (*listRuleNamesOutput, error) {
 	s.mu.RLock()
@@ -222,12 +264,12 @@ func (s *Service) listRuleNamesByTarget(_ context.Context, _ *wire.Call, in *lis
 	if err != nil {
 		return nil, err
 	}
-	out := &listRuleNamesOutput{RuleNames: []string{}}
+	found := make(map[string]*rule)
 	for name, r := range b.rules {
 		if slices.ContainsFunc(r.Targets, func(t Target) bool { return t.ARN == in.TargetARN }) {
-			out.RuleNames = append(out.RuleNames, name)
+			found[name] = r
 		}
 	}
-	slices.Sort(out.RuleNames)
-	return out, nil
+	names, next, err := page(found, "", in.NextToken, in.Limit)
+	return &listRuleNamesOutput{RuleNames: append([]string{}, names...), NextToken: next}, err
 }

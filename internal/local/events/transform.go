@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 )
@@ -12,10 +13,62 @@ import (
 // errInput means that a target's input could not be made from the event.
 var errInput = errors.New("input of the target is not valid")
 
-// transform fills the placeholders of an input template. In a JSON string a
-// placeholder takes text, elsewhere a JSON value. A path that leads nowhere
-// gives an empty text or null.
+// The variables that a template may use without a path.
+const (
+	varRuleARN   = "aws.events.rule-arn"
+	varRuleName  = "aws.events.rule-name"
+	varIngestion = "aws.events.event.ingestion-time"
+	varEvent     = "aws.events.event"
+	varEventJSON = "aws.events.event.json"
+)
+
+func predefined() []string {
+	return []string{varRuleARN, varRuleName, varIngestion, varEvent, varEventJSON}
+}
+
+// transform makes a target's input of the event.
 func (d *delivery) transform(t *InputTransformer) ([]byte, error) {
+	filled := t.fill(func(name string) []byte { return d.variable(t, name) })
+	if !t.wellFormed(filled) {
+		return nil, fmt.Errorf("%w: the filled template is not JSON", errInput)
+	}
+	return filled, nil
+}
+
+// isText reports whether the template is one or more JSON strings, rather than
+// an object or another value.
+func (t *InputTransformer) isText() bool {
+	return strings.HasPrefix(strings.TrimSpace(t.InputTemplate), `"`)
+}
+
+// wellFormed reports whether what was made of the template is JSON. A text may
+// be several strings, line by line.
+func (t *InputTransformer) wellFormed(filled []byte) bool {
+	if !t.isText() {
+		return json.Valid(filled)
+	}
+	for decoder := json.NewDecoder(bytes.NewReader(filled)); ; {
+		var line string
+		if err := decoder.Decode(&line); err != nil {
+			return errors.Is(err, io.EOF)
+		}
+	}
+}
+
+// placeholders are the names that the template holds.
+func (t *InputTransformer) placeholders() map[string]bool {
+	names := make(map[string]bool)
+	t.fill(func(name string) []byte {
+		names[name] = true
+		return nil
+	})
+	return names
+}
+
+// fill puts values in the place of placeholders. In a JSON string a
+// placeholder takes text, elsewhere a JSON value. What a path does not lead to
+// is an empty text.
+func (t *InputTransformer) fill(value func(name string) []byte) []byte {
 	var out bytes.Buffer
 	quoted := false
 	rest := t.InputTemplate
@@ -28,7 +81,7 @@ func (d *delivery) transform(t *InputTransformer) ([]byte, error) {
 		name, after, ok := placeholder(rest[i:])
 		switch {
 		case ok:
-			writeValue(&out, d.variable(t, name), quoted)
+			t.write(&out, value(name), quoted)
 			rest = after
 		case rest[i] == '\\' && i+1 < len(rest):
 			out.WriteString(rest[i : i+2])
@@ -40,10 +93,7 @@ func (d *delivery) transform(t *InputTransformer) ([]byte, error) {
 		}
 	}
 	out.WriteString(rest)
-	if !json.Valid(out.Bytes()) {
-		return nil, fmt.Errorf("%w: the filled template is not JSON", errInput)
-	}
-	return out.Bytes(), nil
+	return out.Bytes()
 }
 
 // placeholder reads "<name>" from the front of s.
@@ -61,41 +111,53 @@ func placeholder(s string) (name, after string, ok bool) {
 // variable is the JSON that a placeholder stands for, nil where nothing is.
 func (d *delivery) variable(t *InputTransformer, name string) []byte {
 	switch name {
-	case "aws.events.rule-arn":
+	case varRuleARN:
 		return encode(d.ruleARN)
-	case "aws.events.rule-name":
+	case varRuleName:
 		return encode(d.ruleName)
-	case "aws.events.event.ingestion-time":
+	case varIngestion:
 		return encode(wireTime(d.event.ingested))
-	case "aws.events.event.json":
+	case varEventJSON:
 		return d.event.text
-	case "aws.events.event":
-		bare := d.event.envelope
-		bare.Detail = nil
-		return withoutDetail(encode(bare))
+	case varEvent:
+		return d.event.bare()
 	}
 	found, _ := lookup(d.event.text, t.InputPathsMap[name])
 	return found
 }
 
-// withoutDetail takes the last member off an encoded envelope.
-func withoutDetail(text []byte) []byte {
-	return append(bytes.TrimSuffix(text, []byte(`,"detail":null}`)), '}')
+// bare is the event without its detail, and with the name that AWS gives to
+// the type of what is not there.
+func (e *event) bare() []byte {
+	return encode(struct {
+		Version    string   `json:"version"`
+		ID         string   `json:"id"`
+		DetailType string   `json:"detailType"`
+		Source     string   `json:"source"`
+		Account    string   `json:"account"`
+		Time       string   `json:"time"`
+		Region     string   `json:"region"`
+		Resources  []string `json:"resources"`
+	}{e.Version, e.ID, e.DetailType, e.Source, e.Account, e.Time, e.Region, e.Resources})
 }
 
-// writeValue writes JSON as it is, or as the inside of a JSON string.
-func writeValue(out *bytes.Buffer, value []byte, quoted bool) {
+// write puts JSON as it is, or as the inside of a JSON string. A template that
+// is a text takes objects and lists without their quotes.
+func (t *InputTransformer) write(out *bytes.Buffer, value []byte, quoted bool) {
 	switch {
 	case quoted && len(value) == 0:
-	case quoted && value[0] == '"':
+	case len(value) == 0:
+		out.WriteString(`""`)
+	case !quoted:
+		out.Write(value)
+	case value[0] == '"':
 		out.Write(value[1 : len(value)-1])
-	case quoted:
+	case t.isText():
+		inner := encode(strings.ReplaceAll(string(value), `"`, ""))
+		out.Write(inner[1 : len(inner)-1])
+	default:
 		inner := encode(string(value))
 		out.Write(inner[1 : len(inner)-1])
-	case len(value) == 0:
-		out.WriteString("null")
-	default:
-		out.Write(value)
 	}
 }
 
