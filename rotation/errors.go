@@ -56,6 +56,9 @@ var (
 	// ErrConfiguration means that a value, a name or a setting is not what a
 	// rotation can work with. A human has to mend it.
 	ErrConfiguration = errors.New("configuration")
+	// ErrManual means that the target lets nobody but a human do what is left
+	// to do, and the text says what that is.
+	ErrManual = errors.New("to be done by hand")
 )
 
 func configurationf(format string, args ...any) error {
@@ -120,6 +123,7 @@ var explanations = []struct {
 	{ErrNotPending, Explanation{ClassConflict, "conflict.pending", "look at the labels: rekey doctor; the rotation was cancelled or overtaken"}},
 	{ErrTLS, Explanation{ClassTLS, "tls.unverified", "give the function the certificate of the server's CA: REKEY_DATABASE_CA"}},
 	{ErrConfiguration, Explanation{ClassConfiguration, "configuration.value", "mend the value or the setting that the text names, then rekey rotate"}},
+	{ErrManual, Explanation{ClassPermission, "permission.manual", "do by hand what the text says, where the provider has its keys"}},
 	{ErrPermission, Explanation{ClassPermission, "permission.target", "grant the login what the text names, then rekey rotate"}},
 	{context.DeadlineExceeded, Explanation{ClassNetwork, "network.timeout", "check that the target answers from the function's subnets: rekey plan"}},
 	{ErrNetwork, Explanation{ClassNetwork, "network.unreachable", "check subnets, security groups and the target itself: rekey plan"}},

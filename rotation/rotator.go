@@ -81,7 +81,7 @@ func (r *Rotator) step(ctx context.Context, e Event) (name string, err error) {
 	if secret.Has(e.Token, LabelCurrent) && e.Step != StepFinish {
 		return secret.Name, nil // the rotation came to its end before
 	}
-	c := Change{Secret: secret, VersionID: e.Token, Earlier: func(ctx context.Context) iter.Seq2[Value, error] {
+	c := Change{Secret: secret, VersionID: e.Token, Store: r.store, Earlier: func(ctx context.Context) iter.Seq2[Value, error] {
 		return earlierValues(ctx, r.store, secret, "")
 	}}
 	switch e.Step {

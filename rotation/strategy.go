@@ -31,14 +31,22 @@ type Change struct {
 	// rotation that was given up. It ends with an error where they cannot be
 	// read.
 	Earlier func(ctx context.Context) iter.Seq2[Value, error]
+	// Store has the versions as they are now, for a strategy whose Create cannot
+	// leave the service alone.
+	Store Store
 }
 
 // A Strategy knows how one kind of secret changes. Its methods may be called
 // again after a crash at any point, and succeed if what they do is done.
 type Strategy interface {
 	// Create returns the value to store as pending. It must not touch the
-	// database or service. Where supplied is not empty, an operator has
-	// supplied a value, and Create checks and completes it.
+	// database or service, unless that one alone can make the value, as with a
+	// provider's API key. Then it may leave one behind when it is repeated, at
+	// the same time too, or crashes before the value is stored: it must mark
+	// what it makes with c.VersionID, return the stored value where there is
+	// one, and Set clears away what no version holds. Where supplied is not
+	// empty, an operator has supplied a value, and Create checks and completes
+	// it.
 	Create(ctx context.Context, c Change, supplied Value) (pending Value, err error)
 	// Set makes the database or service accept c.Pending.
 	Set(ctx context.Context, c Change) error
@@ -58,7 +66,8 @@ type Restorer interface {
 type Retirer interface {
 	// Retire revokes the superseded value, and leaves alone what a version with
 	// AWSCURRENT or AWSPENDING needs. The error wraps [ErrInUse] where it has to
-	// wait for that, and [ErrReplaced] where there is nothing to revoke.
+	// wait for that, [ErrReplaced] where there is nothing to revoke, and
+	// [ErrManual] where only a human can revoke it.
 	Retire(ctx context.Context, r Retirement) error
 }
 

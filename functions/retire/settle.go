@@ -75,6 +75,8 @@ func (f *function) revoked(ctx context.Context, r invalidation.Rotated, deadline
 		return decision{reason: "no consumer holds it, and its user has a newer password"}, nil
 	case errors.Is(err, rotation.ErrInUse):
 		return f.until(deadline, "a version that is current or pending needs its user"), nil
+	case errors.Is(err, rotation.ErrManual):
+		return decision{verdict: abandon, reason: err.Error()}, nil
 	case errors.Is(err, rotation.ErrNoValue):
 		return decision{verdict: abandon, reason: "its value is gone, and with it the name of the user to revoke"}, nil
 	default:
