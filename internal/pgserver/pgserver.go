@@ -24,6 +24,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/rekey-go/rekey/internal/child"
 )
 
 // Options configure [Start].
@@ -51,9 +53,8 @@ type Server struct {
 
 	root    string // the folder with all of the server's files
 	temp    bool
-	account *account
-	cmd     *exec.Cmd
-	done    chan struct{} // closed when the process has ended
+	account *child.Account
+	process *child.Process
 }
 
 const (
@@ -61,7 +62,6 @@ const (
 	// startTries is how often a start is tried whose port was taken by
 	// another process in between.
 	startTries = 3
-	stopWait   = 5 * time.Second
 )
 
 // Start starts a server and waits until it takes connections. It returns an
@@ -77,7 +77,7 @@ func Start(ctx context.Context, opts Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Host: "127.0.0.1", User: superuser, account: unprivileged()}
+	s := &Server{Host: "127.0.0.1", User: superuser, account: child.Unprivileged("postgres")}
 	if err := s.prepare(ctx, bin, opts); err != nil {
 		return nil, errors.Join(err, s.discard())
 	}
@@ -96,14 +96,14 @@ func Start(ctx context.Context, opts Options) (*Server, error) {
 // who may connect. A folder that was prepared before is used as it is.
 func (s *Server) prepare(ctx context.Context, bin string, opts Options) (err error) {
 	if s.root, s.temp = opts.Dir, opts.Dir == ""; s.temp {
-		s.root, err = os.MkdirTemp(s.account.temp(), "rekey-pg-")
-	} else if s.root, err = s.account.place(opts.Dir); err == nil {
+		s.root, err = os.MkdirTemp(s.account.Temp(), "rekey-pg-")
+	} else if s.root, err = s.account.Place("postgres", opts.Dir); err == nil {
 		err = os.MkdirAll(s.root, 0o700)
 	}
 	if err != nil {
 		return fmt.Errorf("making PostgreSQL's folder: %w", err)
 	}
-	if err := s.account.own(s.root); err != nil {
+	if err := s.account.Own(s.root); err != nil {
 		return err
 	}
 	if s.ready() {
@@ -148,11 +148,7 @@ func (s *Server) initialize(ctx context.Context, bin string) error {
 	cmd.Env = append(os.Environ(), "TZ=UTC", "LC_ALL=C.UTF-8")
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr, cmd.Dir = &out, &out, s.root
-	wait, err := start(cmd, s.account)
-	if err == nil {
-		err = wait()
-	}
-	if err != nil {
+	if err := child.Run(cmd, s.account); err != nil {
 		return fmt.Errorf("initdb: %w: %s", err, lastLine(out.String()))
 	}
 	return nil
@@ -164,16 +160,16 @@ const hba = "hostssl all all 127.0.0.1/32 scram-sha-256\nhostssl all all ::1/128
 // secure writes the certificates and the rules. The CA comes last: it tells
 // that the folder is ready.
 func (s *Server) secure() error {
-	certs, err := makeCertificates()
+	certs, err := child.NewCertificates()
 	if err != nil {
 		return err
 	}
-	s.CA = string(certs.ca)
+	s.CA = string(certs.CA)
 	return errors.Join(
 		s.write("data/pg_hba.conf", []byte(hba)),
-		s.write("server.pem", certs.leaf),
-		s.write("server.key", certs.key),
-		s.write("ca.pem", certs.ca),
+		s.write("server.pem", certs.Leaf),
+		s.write("server.key", certs.Key),
+		s.write("ca.pem", certs.CA),
 	)
 }
 
@@ -182,7 +178,7 @@ func (s *Server) write(name string, data []byte) error {
 	if err := os.WriteFile(s.path(name), data, 0o600); err != nil {
 		return err
 	}
-	return s.account.own(s.path(name))
+	return s.account.Own(s.path(name))
 }
 
 var errPortTaken = errors.New("port is taken")
@@ -191,7 +187,7 @@ var errPortTaken = errors.New("port is taken")
 func (s *Server) launch(ctx context.Context, bin string, opts Options) error {
 	var err error
 	if s.Port = opts.Port; s.Port == 0 {
-		if s.Port, err = freePort(ctx); err != nil {
+		if s.Port, err = child.FreePort(ctx); err != nil {
 			return err
 		}
 	}
@@ -199,19 +195,13 @@ func (s *Server) launch(ctx context.Context, bin string, opts Options) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = log.Close() }()                                         // the server has its own
-	s.cmd = exec.Command(filepath.Join(bin, "postgres"), s.arguments(opts)...) //nolint:gosec,noctx // the binary that Find found; Close ends it, not a context.
-	s.cmd.Stdout, s.cmd.Stderr, s.cmd.Dir = log, log, s.root
-	s.cmd.Env = append(os.Environ(), "TZ=UTC", "LC_ALL=C.UTF-8")
-	wait, err := start(s.cmd, s.account)
-	if err != nil {
+	defer func() { _ = log.Close() }()                                        // the server has its own
+	cmd := exec.Command(filepath.Join(bin, "postgres"), s.arguments(opts)...) //nolint:gosec,noctx // the binary that Find found; Close ends it, not a context.
+	cmd.Stdout, cmd.Stderr, cmd.Dir = log, log, s.root
+	cmd.Env = append(os.Environ(), "TZ=UTC", "LC_ALL=C.UTF-8")
+	if s.process, err = child.Start(cmd, s.account); err != nil {
 		return fmt.Errorf("starting postgres: %w", err)
 	}
-	s.done = make(chan struct{})
-	go func() {
-		_ = wait() // how it ended is in its log
-		close(s.done)
-	}()
 	if err := s.awaitReady(ctx); err != nil {
 		return errors.Join(err, s.stop())
 	}
@@ -245,13 +235,13 @@ func (s *Server) awaitReady(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		status, _ := os.ReadFile(s.path("data/postmaster.pid")) // not there yet
-		if strings.Contains(string(status), "ready") && strings.HasPrefix(string(status), strconv.Itoa(s.cmd.Process.Pid)+"\n") {
+		if strings.Contains(string(status), "ready") && strings.HasPrefix(string(status), strconv.Itoa(s.process.Pid())+"\n") {
 			return nil
 		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-s.done:
+		case <-s.process.Done():
 			log := s.Log()
 			if strings.Contains(log, "Address already in use") {
 				return fmt.Errorf("port %d: %w", s.Port, errPortTaken)
@@ -276,39 +266,13 @@ func (s *Server) Close() error { return errors.Join(s.stop(), s.discard()) }
 
 // stop ends the process: by SIGINT, which ends sessions in order, and after a
 // while by SIGQUIT, which does not.
-func (s *Server) stop() error {
-	if s.cmd == nil || s.done == nil {
-		return nil
-	}
-	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGQUIT, os.Kill} {
-		_ = s.cmd.Process.Signal(sig) // it may have ended
-		select {
-		case <-s.done:
-			return nil
-		case <-time.After(stopWait):
-		}
-	}
-	return fmt.Errorf("postgres (pid %d) does not end", s.cmd.Process.Pid)
-}
+func (s *Server) stop() error { return s.process.Stop(os.Interrupt, syscall.SIGQUIT) }
 
 func (s *Server) discard() error {
 	if !s.temp || s.root == "" {
 		return nil
 	}
 	return os.RemoveAll(s.root)
-}
-
-func freePort(ctx context.Context) (int, error) {
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("finding a free port: %w", err)
-	}
-	_, text, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		return 0, errors.Join(err, l.Close())
-	}
-	port, err := strconv.Atoi(text)
-	return port, errors.Join(err, l.Close())
 }
 
 func lastLine(s string) string {

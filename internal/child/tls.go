@@ -1,4 +1,4 @@
-package pgserver
+package child
 
 import (
 	"crypto/ecdsa"
@@ -13,23 +13,24 @@ import (
 	"time"
 )
 
-// certificates are a certificate authority and a server certificate that it
-// signed for the names of the loopback interface, as PEM.
-type certificates struct {
-	ca, leaf, key []byte
+// Certificates are a certificate authority and a server certificate that it
+// signed for the names of the loopback interface, with its key, as PEM.
+type Certificates struct {
+	CA, Leaf, Key []byte
 }
 
 // validity is how long the certificates last.
 const validity = 365 * 24 * time.Hour
 
-func makeCertificates() (certificates, error) {
+// NewCertificates makes new ones.
+func NewCertificates() (Certificates, error) {
 	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return certificates{}, err
+		return Certificates{}, err
 	}
 	leafKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return certificates{}, err
+		return Certificates{}, err
 	}
 	ca := certificate("Rekey local CA", 1)
 	ca.IsCA, ca.BasicConstraintsValid, ca.KeyUsage = true, true, x509.KeyUsageCertSign
@@ -40,20 +41,20 @@ func makeCertificates() (certificates, error) {
 
 	caDER, err := x509.CreateCertificate(rand.Reader, ca, ca, &caKey.PublicKey, caKey)
 	if err != nil {
-		return certificates{}, fmt.Errorf("signing the CA: %w", err)
+		return Certificates{}, fmt.Errorf("signing the CA: %w", err)
 	}
 	leafDER, err := x509.CreateCertificate(rand.Reader, leaf, ca, &leafKey.PublicKey, caKey)
 	if err != nil {
-		return certificates{}, fmt.Errorf("signing the server certificate: %w", err)
+		return Certificates{}, fmt.Errorf("signing the server certificate: %w", err)
 	}
 	keyDER, err := x509.MarshalPKCS8PrivateKey(leafKey)
 	if err != nil {
-		return certificates{}, err
+		return Certificates{}, err
 	}
-	return certificates{
-		ca:   pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: caDER}),
-		leaf: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: leafDER}),
-		key:  pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}),
+	return Certificates{
+		CA:   pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: caDER}),
+		Leaf: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: leafDER}),
+		Key:  pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}),
 	}, nil
 }
 

@@ -1,4 +1,4 @@
-package pgserver
+package child
 
 import (
 	"crypto/sha256"
@@ -11,11 +11,11 @@ import (
 // at the place that was asked for.
 const stateRoot = "/var/lib/rekey"
 
-// place returns the folder for a server's files. The account has to pass
+// Place returns the folder for a server's files. The account has to pass
 // through every folder above it; where it may not, as below /root or in a
 // folder of mktemp, the files lie in a folder of their own under /var/lib,
-// named after the one that was asked for.
-func (a *account) place(dir string) (string, error) {
+// named after the kind of server and the one that was asked for.
+func (a *Account) Place(kind, dir string) (string, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil || a == nil {
 		return abs, err
@@ -29,11 +29,12 @@ func (a *account) place(dir string) (string, error) {
 	if err := os.MkdirAll(stateRoot, 0o711); err != nil { //nolint:gosec // as above.
 		return "", err
 	}
-	return filepath.Join(stateRoot, fmt.Sprintf("postgres-%x", sha256.Sum256([]byte(abs)))[:25]), nil
+	sum := sha256.Sum256([]byte(abs))
+	return filepath.Join(stateRoot, fmt.Sprintf("%s-%x", kind, sum[:8])), nil
 }
 
-// temp is where the account's temporary folders may lie.
-func (a *account) temp() string {
+// Temp is where the account's temporary folders may lie.
+func (a *Account) Temp() string {
 	if dir := os.TempDir(); a == nil || passable(dir) {
 		return dir
 	}

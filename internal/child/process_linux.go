@@ -1,4 +1,4 @@
-package pgserver
+package child
 
 import (
 	"os"
@@ -12,7 +12,7 @@ import (
 // start starts a server process that ends with this one, whatever ends it.
 // The kernel ties the two to the thread that forked, so that thread is kept
 // until the process is over.
-func start(cmd *exec.Cmd, account *account) (wait func() error, err error) {
+func start(cmd *exec.Cmd, account *Account) (wait func() error, err error) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGINT, Setpgid: true, Credential: account.credential()}
 	started, done := make(chan error), make(chan error, 1)
 	go func() {
@@ -27,34 +27,34 @@ func start(cmd *exec.Cmd, account *account) (wait func() error, err error) {
 	return func() error { return <-done }, <-started
 }
 
-// An account is the user that the server runs as; nil is the user of this
+// An Account is the user that the server runs as; nil is the user of this
 // process.
-type account struct {
+type Account struct {
 	uid, gid uint32
 }
 
-func (a *account) credential() *syscall.Credential {
+func (a *Account) credential() *syscall.Credential {
 	if a == nil {
 		return nil
 	}
 	return &syscall.Credential{Uid: a.uid, Gid: a.gid}
 }
 
-// own gives a file to the account.
-func (a *account) own(path string) error {
+// Own gives a file to the account.
+func (a *Account) Own(path string) error {
 	if a == nil {
 		return nil
 	}
 	return os.Chown(path, int(a.uid), int(a.gid))
 }
 
-// unprivileged returns the account to use in place of root, which PostgreSQL
-// refuses to run as.
-func unprivileged() *account {
+// Unprivileged returns the account to use in place of root, which servers
+// refuse to run as: the first of the names that there is, or nobody's.
+func Unprivileged(names ...string) *Account {
 	if os.Geteuid() != 0 {
 		return nil
 	}
-	for _, name := range []string{"postgres", "nobody"} {
+	for _, name := range append(names, "nobody") {
 		u, err := user.Lookup(name)
 		if err != nil {
 			continue
@@ -62,8 +62,8 @@ func unprivileged() *account {
 		uid, uidErr := strconv.ParseUint(u.Uid, 10, 32)
 		gid, gidErr := strconv.ParseUint(u.Gid, 10, 32)
 		if uidErr == nil && gidErr == nil {
-			return &account{uid: uint32(uid), gid: uint32(gid)}
+			return &Account{uid: uint32(uid), gid: uint32(gid)}
 		}
 	}
-	return &account{uid: 65534, gid: 65534}
+	return &Account{uid: 65534, gid: 65534}
 }
