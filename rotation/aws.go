@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 	"github.com/aws/smithy-go"
@@ -55,9 +57,14 @@ func (s awsStore) Describe(ctx context.Context, secretID string) (Secret, error)
 	for _, t := range out.Tags {
 		tags[aws.ToString(t.Key)] = aws.ToString(t.Value)
 	}
+	now, ok := awsmiddleware.GetServerTime(out.ResultMetadata)
+	if !ok {
+		now = time.Now()
+	}
 	return Secret{
 		ARN: aws.ToString(out.ARN), Name: aws.ToString(out.Name), RotationEnabled: aws.ToBool(out.RotationEnabled),
 		FunctionARN: aws.ToString(out.RotationLambdaARN), Versions: out.VersionIdsToStages, Tags: tags,
+		Now: now.UTC(), LastRotated: aws.ToTime(out.LastRotatedDate).UTC(),
 	}, nil
 }
 
@@ -119,9 +126,20 @@ func (s awsStore) PutPending(ctx context.Context, e Event, v Value) error {
 	return s.put(ctx, in)
 }
 
-// PutCurrent calls PutSecretValue.
-func (s awsStore) PutCurrent(ctx context.Context, secretID, versionID string, v Value) error {
-	return s.put(ctx, &secretsmanager.PutSecretValueInput{SecretId: &secretID, ClientRequestToken: &versionID, SecretString: new(v.Reveal())})
+// PutCurrent calls PutSecretValue and UpdateSecretVersionStage: the first alone
+// would take AWSCURRENT from whatever version has it.
+func (s awsStore) PutCurrent(ctx context.Context, secretID, from, versionID string, v Value) error {
+	err := s.put(ctx, &secretsmanager.PutSecretValueInput{
+		SecretId: &secretID, ClientRequestToken: &versionID, SecretString: new(v.Reveal()), VersionStages: []string{LabelStored},
+	})
+	if err != nil {
+		return err
+	}
+	err = s.MoveLabel(ctx, secretID, LabelCurrent, from, versionID)
+	if _, ok := errors.AsType[*types.InvalidParameterException](err); ok {
+		return fmt.Errorf("%w: AWSCURRENT is not on version %s any more: %w", ErrConflict, from, err)
+	}
+	return err
 }
 
 func (s awsStore) put(ctx context.Context, in *secretsmanager.PutSecretValueInput) error {

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
@@ -78,6 +79,42 @@ func TestTheStoreIsSecretsManager(t *testing.T) {
 	want := map[string][]string{version("1"): {rotation.LabelPrevious}, version("2"): {rotation.LabelCurrent}}
 	if diff := cmp.Diff(want, s.Versions); diff != "" || s.Name != "dev-db" {
 		t.Errorf("labels of %s (-want +got)\n%s", s.Name, diff)
+	}
+	if age := time.Since(s.Now); age < 0 || age > time.Hour || !s.LastRotated.IsZero() {
+		t.Errorf("described at %v, last rotated %v", s.Now, s.LastRotated)
+	}
+}
+
+func TestAValueIsStoredAsCurrentOnlyInThePlaceOfTheOneThatWasRead(t *testing.T) {
+	t.Parallel()
+	client := newSecretsManager(t)
+	store := rotation.NewStore(client)
+	ctx := t.Context()
+	_, err := client.CreateSecret(ctx, &secretsmanager.CreateSecretInput{
+		Name: new("dev-keys"), SecretString: new("first"), ClientRequestToken: new(version("1")),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := rotation.NewValue("second")
+	if err := store.PutCurrent(ctx, "dev-keys", version("1"), version("2"), second); err != nil {
+		t.Fatal(err)
+	}
+	for name, tt := range map[string]struct {
+		from, version string
+		value         rotation.Value
+		want          error
+	}{
+		"again, after it was done":          {version("1"), version("2"), second, rotation.ErrConflict},
+		"from a version that was overtaken": {version("1"), version("3"), rotation.NewValue("third"), rotation.ErrConflict},
+		"another value for the version":     {version("2"), version("2"), rotation.NewValue("other"), rotation.ErrExists},
+	} {
+		if err := store.PutCurrent(ctx, "dev-keys", tt.from, tt.version, tt.value); !errors.Is(err, tt.want) {
+			t.Errorf("%s: got %v, want %v", name, err, tt.want)
+		}
+	}
+	if v, err := store.Get(ctx, "dev-keys", "", rotation.LabelCurrent); err != nil || v.Reveal() != "second" {
+		t.Errorf("the current value: %v", err)
 	}
 }
 

@@ -57,4 +57,7 @@ const (
 	// LabelSupplied is on a version whose value an operator supplied. The next
 	// rotation takes it in place of one of its own making.
 	LabelSupplied = "REKEY_SUPPLIED"
+	// LabelStored is on the last version that was stored without a rotation, so
+	// that it has a label until AWSCURRENT comes to it.
+	LabelStored = "REKEY_STORED"
 )

@@ -3,6 +3,7 @@ package rotation
 import (
 	"context"
 	"slices"
+	"time"
 )
 
 // A Secret is what Secrets Manager says of a secret, without its value.
@@ -16,6 +17,9 @@ type Secret struct {
 	// Versions are the staging labels by version id.
 	Versions map[string][]string
 	Tags     map[string]string
+	// Now is when Secrets Manager said this, and LastRotated when the last
+	// rotation ended, zero where none did. Both are by its own clock.
+	Now, LastRotated time.Time
 }
 
 // VersionWith returns the version that carries a label, or an empty string.
@@ -44,10 +48,11 @@ type Store interface {
 	// PutPending stores the value of a version that is to carry AWSPENDING.
 	// The error wraps [ErrExists] if the version has another value already.
 	PutPending(ctx context.Context, e Event, v Value) error
-	// PutCurrent stores a value as a new version with AWSCURRENT. A version that
-	// has the value already is left as it is; the error wraps [ErrExists] if it
-	// has another.
-	PutCurrent(ctx context.Context, secretID, versionID string, v Value) error
+	// PutCurrent stores a value as a new version and moves AWSCURRENT to it from
+	// the version that was read before. The error wraps [ErrConflict] where
+	// AWSCURRENT is not there any more, and [ErrExists] where the new version
+	// has another value already.
+	PutCurrent(ctx context.Context, secretID, from, versionID string, v Value) error
 	// MoveLabel takes a label from a version and puts it on another. Either
 	// may be empty.
 	MoveLabel(ctx context.Context, secretID, label, from, to string) error

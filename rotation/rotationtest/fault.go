@@ -79,6 +79,6 @@ func (s store) MoveLabel(ctx context.Context, id, label, from, to string) error 
 }
 
 // PutCurrent passes on.
-func (s store) PutCurrent(ctx context.Context, id, version string, v rotation.Value) error {
-	return s.crash.do(func() error { return s.to.PutCurrent(ctx, id, version, v) })
+func (s store) PutCurrent(ctx context.Context, id, from, version string, v rotation.Value) error {
+	return s.crash.do(func() error { return s.to.PutCurrent(ctx, id, from, version, v) })
 }

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/rekey-go/rekey/rotation"
 )
@@ -94,7 +95,7 @@ func (s *Store) Describe(context.Context, string) (rotation.Secret, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := s.secret
-	c.Versions = maps.Clone(c.Versions)
+	c.Versions, c.Now = maps.Clone(c.Versions), time.Now()
 	return c, nil
 }
 
@@ -140,16 +141,19 @@ func (s *Store) PutPending(_ context.Context, e rotation.Event, v rotation.Value
 }
 
 // PutCurrent makes a value current.
-func (s *Store) PutCurrent(_ context.Context, _, version string, v rotation.Value) error {
+func (s *Store) PutCurrent(_ context.Context, _, from, version string, v rotation.Value) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if old, ok := s.values[version]; ok {
-		if old.Reveal() != v.Reveal() {
-			return rotation.ErrExists
-		}
-		return nil
+	old, ok := s.values[version]
+	switch {
+	case ok && old.Reveal() != v.Reveal():
+		return rotation.ErrExists
+	case !s.secret.Has(from, rotation.LabelCurrent):
+		return rotation.ErrConflict
+	case !ok:
+		s.putLocked(version, v)
 	}
-	s.putLocked(version, v)
+	s.attachLocked(rotation.LabelStored, version)
 	s.promoteLocked(version)
 	return nil
 }
@@ -166,6 +170,7 @@ func (s *Store) MoveLabel(_ context.Context, _, label, from, to string) error {
 		s.detachLocked(label, from)
 	case label == rotation.LabelCurrent:
 		s.promoteLocked(to)
+		s.secret.LastRotated = time.Now()
 	default:
 		s.attachLocked(label, to)
 	}

@@ -83,6 +83,8 @@ func (f *Front) add(s *Service) {
 // ServeHTTP answers one request.
 func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	// By it clients know the service's time, which is not theirs.
+	w.Header().Set("Date", f.opts.Now().UTC().Format(http.TimeFormat))
 	switch {
 	case r.Header.Get("X-Amz-Target") != "":
 		f.serveJSON(w, r)
