@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -16,6 +17,13 @@ const (
 	waitTimeSeconds   = "ReceiveMessageWaitTimeSeconds"
 	maximumSize       = "MaximumMessageSize"
 	redrivePolicy     = "RedrivePolicy"
+	kmsKey            = "KmsMasterKeyId"
+	kmsReuse          = "KmsDataKeyReusePeriodSeconds"
+	managedSSE        = "SqsManagedSseEnabled"
+	fifoQueue         = "FifoQueue"
+	numberVisible     = "ApproximateNumberOfMessages"
+	numberInFlight    = "ApproximateNumberOfMessagesNotVisible"
+	numberDelayed     = "ApproximateNumberOfMessagesDelayed"
 )
 
 const (
@@ -39,7 +47,7 @@ func numericAttribute(name string) (numeric, bool) {
 		return numeric{0, maxWait, 0}, true
 	case maximumSize:
 		return numeric{1024, 1048576, 1048576}, true
-	case "KmsDataKeyReusePeriodSeconds":
+	case kmsReuse:
 		return numeric{60, 86400, 300}, true
 	default:
 		return numeric{}, false
@@ -48,7 +56,39 @@ func numericAttribute(name string) (numeric, bool) {
 
 // keptAttributes are returned as they were set, and have no effect.
 func keptAttributes() []string {
-	return []string{"Policy", "RedriveAllowPolicy", "KmsMasterKeyId", "SqsManagedSseEnabled"}
+	return []string{"Policy", "RedriveAllowPolicy", kmsKey, managedSSE}
+}
+
+// knownAttribute reports whether one may ask for an attribute.
+func knownAttribute(name string) bool {
+	_, isNumeric := numericAttribute(name)
+	return isNumeric || slices.Contains(keptAttributes(), name) || slices.Contains([]string{
+		"All", redrivePolicy, "QueueArn", "CreatedTimestamp", "LastModifiedTimestamp", numberVisible, numberInFlight, numberDelayed,
+		fifoQueue, "ContentBasedDeduplication", "DeduplicationScope", "FifoThroughputLimit",
+	}, name)
+}
+
+func errUnknownAttribute(name string) error {
+	return refusal("InvalidAttributeName", "InvalidAttributeName", "Unknown Attribute %s.", name)
+}
+
+// mixEncryption makes way for one kind of encryption where the other is set.
+// A change may not ask for both.
+func mixEncryption(have, change map[string]string) error {
+	byKey, byQueue := change[kmsKey] != "", change[managedSSE] == "true"
+	switch {
+	case byKey && byQueue:
+		return errTwoEncryptions()
+	case byKey:
+		have[managedSSE] = "false"
+	case byQueue:
+		delete(have, kmsKey)
+	}
+	return nil
+}
+
+func errTwoEncryptions() error {
+	return refusal("InvalidAttributeName", "InvalidAttributeName", "You can use one type of server-side encryption (SSE) at one time. You can either enable KMS SSE or SQS SSE.")
 }
 
 // checkAttributes refuses what a queue cannot have.
@@ -65,10 +105,10 @@ func (s *Service) checkAttributesLocked(attributes map[string]string) error {
 			if err := s.checkRedriveLocked(text); err != nil {
 				return err
 			}
-		case name == "FifoQueue" || name == "ContentBasedDeduplication":
+		case name == fifoQueue || name == "ContentBasedDeduplication":
 			return errFIFO()
 		case !slices.Contains(keptAttributes(), name):
-			return refusal("InvalidAttributeName", "InvalidAttributeName", "Unknown Attribute %s.", name)
+			return errUnknownAttribute(name)
 		}
 	}
 	return nil
@@ -100,6 +140,9 @@ func (s *Service) checkRedriveLocked(text string) error {
 	}
 	if n, err := strconv.Atoi(r.MaxReceiveCount.String()); err != nil || n < 1 || n > maxReceiveLimit {
 		return invalidParameter("Value %s for parameter RedrivePolicy is invalid. Reason: Invalid value for maxReceiveCount: %s, valid values are from 1 to %d both inclusive.", text, r.MaxReceiveCount, maxReceiveLimit)
+	}
+	if !strings.HasPrefix(r.DeadLetterTargetARN, "arn:aws:sqs:") {
+		return invalidParameter("Value %s for parameter RedrivePolicy is invalid. Reason: Invalid value for deadLetterTargetArn.", text)
 	}
 	if _, err := s.queueLocked(r.DeadLetterTargetARN); err != nil {
 		return invalidParameter("Value %s for parameter RedrivePolicy is invalid. Reason: Dead letter target does not exist.", text)
@@ -135,7 +178,7 @@ func (s *Service) attributesLocked(q *queue) map[string]string {
 		"QueueArn":              s.arn(q.record.Name),
 		"CreatedTimestamp":      strconv.FormatInt(q.record.Created.Unix(), 10),
 		"LastModifiedTimestamp": strconv.FormatInt(q.record.Modified.Unix(), 10),
-		"SqsManagedSseEnabled":  "true",
+		managedSSE:              strconv.FormatBool(q.record.Attributes[kmsKey] == ""),
 	}
 	for _, name := range []string{visibilityTimeout, delaySeconds, retentionPeriod, waitTimeSeconds, maximumSize} {
 		all[name] = strconv.Itoa(q.record.number(name))
@@ -149,9 +192,9 @@ func (s *Service) attributesLocked(q *queue) map[string]string {
 			counts[m.state]++
 		}
 	}
-	all["ApproximateNumberOfMessages"] = strconv.Itoa(counts[visible])
-	all["ApproximateNumberOfMessagesNotVisible"] = strconv.Itoa(counts[inFlight])
-	all["ApproximateNumberOfMessagesDelayed"] = strconv.Itoa(counts[delayed])
+	all[numberVisible] = strconv.Itoa(counts[visible])
+	all[numberInFlight] = strconv.Itoa(counts[inFlight])
+	all[numberDelayed] = strconv.Itoa(counts[delayed])
 	return all
 }
 

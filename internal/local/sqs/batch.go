@@ -3,6 +3,7 @@ package sqs
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/rekey-go/rekey/internal/local/wire"
 )
@@ -80,7 +81,7 @@ func each[E batchEntry](s *Service, in *batch[E], do func(e E) (done any, wait f
 		refused, ok := errors.AsType[*wire.Error](err)
 		switch {
 		case ok:
-			out.Failed = append(out.Failed, batchFailure{e.id(), refused.Code, refused.Message, true})
+			out.Failed = append(out.Failed, batchFailure{e.id(), strings.TrimPrefix(refused.QueryCode, queryPrefix), refused.Message, true})
 		case err != nil:
 			return nil, err
 		default:

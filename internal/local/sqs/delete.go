@@ -79,8 +79,6 @@ func (s *Service) change(c *wire.Call, url string, e visibilityEntry) error {
 		return err
 	case m == nil:
 		return invalidParameter("Value %s for parameter ReceiptHandle is invalid. Reason: Message does not exist or is not available for visibility timeout change.", e.ReceiptHandle)
-	case m.state != inFlight:
-		return refusal("MessageNotInflight", queryPrefix+"MessageNotInflight", "Message is not in flight.")
 	}
 	s.reshowLocked(q, m, time.Duration(*e.VisibilityTimeout)*time.Second)
 	return nil
@@ -90,6 +88,7 @@ func (s *Service) change(c *wire.Call, url string, e visibilityEntry) error {
 // none.
 func (s *Service) reshowLocked(q *queue, m *message, after time.Duration) {
 	if after > 0 {
+		m.state = inFlight
 		s.hideLocked(q, m, after)
 		return
 	}

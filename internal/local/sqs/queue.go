@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"maps"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -77,6 +78,9 @@ func (s *Service) createLocked(name string, attributes, tags map[string]string) 
 func (s *Service) setLocked(q *queue, attributes, tags map[string]string) error {
 	if err := s.checkAttributesLocked(attributes); err != nil {
 		return err
+	}
+	if attributes[kmsKey] != "" && attributes[managedSSE] == "true" {
+		return errTwoEncryptions()
 	}
 	record := q.record
 	record.Attributes, record.Tags = maps.Clone(attributes), maps.Clone(tags)
@@ -191,6 +195,27 @@ func (s *Service) emptyLocked(q *queue, more func(tx *store.Tx) error) (wait fun
 	return s.journal.add(more)
 }
 
+type sourcesOutput struct {
+	QueueURLs []string `json:"queueUrls"`
+}
+
+// listSources tells the queues whose dead letters go to a queue.
+func (s *Service) listSources(_ context.Context, c *wire.Call, in *queueInput) (*sourcesOutput, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	q, err := s.calledLocked(c, in.QueueURL)
+	if err != nil {
+		return nil, err
+	}
+	out := &sourcesOutput{QueueURLs: []string{}}
+	for _, name := range slices.Sorted(maps.Keys(s.queues)) {
+		if arn, _ := s.queues[name].record.redrive(); arn == s.arn(q.record.Name) {
+			out.QueueURLs = append(out.QueueURLs, s.url(name))
+		}
+	}
+	return out, nil
+}
+
 // purgeInterval is how long AWS refuses a second purge.
 const purgeInterval = 60
 
@@ -203,7 +228,9 @@ func (s *Service) purgeQueue(_ context.Context, c *wire.Call, in *queueInput) (*
 	}
 	now := s.opts.Clock.Now()
 	if now.Sub(q.purged).Seconds() < purgeInterval {
-		return nil, refusal("PurgeQueueInProgress", queryPrefix+"PurgeQueueInProgress", "Only one PurgeQueue operation on %s is allowed every %d seconds.", q.record.Name, purgeInterval)
+		e := refusal("PurgeQueueInProgress", queryPrefix+"PurgeQueueInProgress", "Only one PurgeQueue operation on %s is allowed every %d seconds.", q.record.Name, purgeInterval)
+		e.Status = http.StatusForbidden
+		return nil, e
 	}
 	q.purged = now
 	return nil, s.emptyLocked(q, func(*store.Tx) error { return nil })()
@@ -227,6 +254,11 @@ func (s *Service) getAttributes(_ context.Context, c *wire.Call, in *attributesI
 		return nil, err
 	}
 	all := s.attributesLocked(q)
+	for _, name := range in.AttributeNames {
+		if !knownAttribute(name) {
+			return nil, errUnknownAttribute(name)
+		}
+	}
 	if !slices.Contains(in.AttributeNames, "All") {
 		maps.DeleteFunc(all, func(name, _ string) bool { return !slices.Contains(in.AttributeNames, name) })
 	}
@@ -244,6 +276,12 @@ func (s *Service) setAttributes(_ context.Context, c *wire.Call, in *attributesI
 	attributes := maps.Clone(q.record.Attributes)
 	if attributes == nil {
 		attributes = make(map[string]string)
+	}
+	if _, ok := in.Attributes[fifoQueue]; ok {
+		return nil, errUnknownAttribute(fifoQueue)
+	}
+	if err := mixEncryption(attributes, in.Attributes); err != nil {
+		return nil, err
 	}
 	maps.Copy(attributes, in.Attributes)
 	return nil, s.setLocked(q, attributes, q.record.Tags)

@@ -2,6 +2,7 @@ package sqs
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -29,16 +30,32 @@ func (in *receiveInput) check() error {
 		name      string
 		given     *int
 		low, high int
+		bounds    string // AWS's two ways to tell them
 	}{
-		{"MaxNumberOfMessages", in.MaxNumberOfMessages, 1, maxMessages},
-		{"VisibilityTimeout", in.VisibilityTimeout, 0, maxVisibility},
-		{"WaitTimeSeconds", in.WaitTimeSeconds, 0, maxWait},
+		{"MaxNumberOfMessages", in.MaxNumberOfMessages, 1, maxMessages, "between %d and %d"},
+		{"VisibilityTimeout", in.VisibilityTimeout, 0, maxVisibility, ">= %d and <= %d"},
+		{"WaitTimeSeconds", in.WaitTimeSeconds, 0, maxWait, ">= %d and <= %d"},
 	} {
 		if p.given != nil && (*p.given < p.low || *p.given > p.high) {
-			return invalidParameter("Value %d for parameter %s is invalid. Reason: Must be >= %d and <= %d, if provided.", *p.given, p.name, p.low, p.high)
+			bounds := fmt.Sprintf(p.bounds, p.low, p.high)
+			return invalidParameter("Value %d for parameter %s is invalid. Reason: Must be %s, if provided.", *p.given, p.name, bounds)
+		}
+	}
+	for _, name := range slices.Concat(in.AttributeNames, in.MessageSystemAttributeNames) {
+		if !slices.Contains(systemAttributes(), name) {
+			return errUnknownAttribute(name)
 		}
 	}
 	return nil
+}
+
+// systemAttributes are the names that a receiver may ask for, among them those
+// which only messages of FIFO queues have.
+func systemAttributes() []string {
+	return []string{
+		"All", senderID, sentTimestamp, receiveCount, firstReceive, traceHeader, deadLetterSource,
+		"SequenceNumber", "MessageDeduplicationId", "MessageGroupId",
+	}
 }
 
 type receivedMessage struct {
@@ -160,7 +177,7 @@ func (s *Service) takeLocked(q *queue, r receiving) []Message {
 		q.visible[0] = nil
 		q.visible = q.visible[1:]
 		switch {
-		case m.state == gone:
+		case m.state != visible: // it was deleted, or hidden again
 		case q.expired(m, now):
 			s.dropLocked(q, m)
 		case s.deadLocked(q, m):

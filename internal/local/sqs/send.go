@@ -144,7 +144,7 @@ func (a MessageAttribute) check(name string) error {
 	case !slices.Contains([]string{typeString, typeNumber, typeBinary}, kind):
 		return invalidParameter("The type of message attribute '%s' is invalid. You must use only the following supported type prefixes: Binary, Number, String.", name)
 	case kind == typeBinary && len(a.BinaryValue) == 0, kind != typeBinary && a.StringValue == "":
-		return invalidParameter("The message attribute '%s' must contain non-empty message attribute value for message attribute type '%s'.", name, a.DataType)
+		return invalidParameter("Message (user) attribute '%s' must contain a non-empty value of type '%s'.", name, a.DataType)
 	case kind == typeNumber && !isNumber(a.StringValue):
 		return invalidParameter("Can't cast the value of message attribute '%s' to a number.", name)
 	default:

@@ -169,9 +169,9 @@ func errNoQueue() *wire.Error {
 }
 
 func invalidParameter(format string, args ...any) *wire.Error {
-	return refusal("InvalidParameterValue", "InvalidParameterValue", format, args...)
+	return refusal("InvalidParameterValueException", "InvalidParameterValue", format, args...)
 }
 
 func missingParameter(name string) *wire.Error {
-	return refusal("MissingParameter", "MissingParameter", "The request must contain the parameter %s.", name)
+	return refusal("MissingRequiredParameterException", "MissingParameter", "The request must contain the parameter %s.", name)
 }

@@ -18,11 +18,14 @@ func (s *Service) Wire() wire.Service {
 			"ChangeMessageVisibility":      wire.Op(wire.Data, s.changeVisibility),
 			"ChangeMessageVisibilityBatch": wire.Op(wire.Data, s.changeBatch),
 
-			"CreateQueue":        wire.Op(wire.Write, s.createQueue),
-			"DeleteQueue":        wire.Op(wire.Write, s.deleteQueue),
-			"PurgeQueue":         wire.Op(wire.Write, s.purgeQueue),
-			"GetQueueUrl":        wire.Op(wire.Read, s.getQueueURL),
-			"ListQueues":         wire.Op(wire.Read, s.listQueues),
+			"CreateQueue": wire.Op(wire.Write, s.createQueue),
+			"DeleteQueue": wire.Op(wire.Write, s.deleteQueue),
+			"PurgeQueue":  wire.Op(wire.Write, s.purgeQueue),
+			"GetQueueUrl": wire.Op(wire.Read, s.getQueueURL),
+			"ListQueues":  wire.Op(wire.Read, s.listQueues),
+
+			"ListDeadLetterSourceQueues": wire.Op(wire.Read, s.listSources),
+
 			"GetQueueAttributes": wire.Op(wire.Read, s.getAttributes),
 			"SetQueueAttributes": wire.Op(wire.Write, s.setAttributes),
 
