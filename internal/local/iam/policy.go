@@ -1,143 +1,92 @@
 package iam
 
-import (
-	"encoding/json"
-	"fmt"
-	"slices"
-	"strings"
-)
+import "strings"
 
-// A Policy is an identity-based policy.
+// A Policy is a policy document that was read and found good. It does not
+// change.
 type Policy struct {
-	Statements []Statement `json:"Statement"`
+	Statements []*Statement
 }
 
 // A Statement allows or denies actions on resources.
 type Statement struct {
-	Effect    string                      `json:"Effect"`
-	Action    texts                       `json:"Action"`
-	Resource  texts                       `json:"Resource"`
-	Condition map[string]map[string]texts `json:"Condition"`
-}
+	Sid  string
+	Deny bool
+	// Line is where the statement begins in its document.
+	Line int
+	// Actions and Resources are the patterns as they were written, of
+	// NotAction and NotResource too.
+	Actions, Resources []string
 
-// texts is a string or a list of strings.
-type texts []string
-
-// UnmarshalJSON reads either.
-func (t *texts) UnmarshalJSON(data []byte) error {
-	var one string
-	if json.Unmarshal(data, &one) == nil {
-		*t = texts{one}
-		return nil
-	}
-	var many []string
-	err := json.Unmarshal(data, &many)
-	*t = many
-	return err
-}
-
-// ParsePolicy reads a policy document. It refuses conditions that the engine
-// cannot judge, rather than to take them for fulfilled.
-func ParsePolicy(document []byte) (Policy, error) {
-	var p Policy
-	if err := json.Unmarshal(document, &p); err != nil {
-		return p, fmt.Errorf("reading a policy: %w", err)
-	}
-	for i, s := range p.Statements {
-		switch {
-		case s.Effect != "Allow" && s.Effect != "Deny":
-			return p, fmt.Errorf("statement %d of a policy has the effect %q", i+1, s.Effect)
-		case len(s.Action) == 0 || len(s.Resource) == 0:
-			return p, fmt.Errorf("statement %d of a policy names no action or no resource", i+1)
-		}
-		for operator := range s.Condition {
-			if _, ok := operators[operator]; !ok {
-				return p, fmt.Errorf("the engine does not have the condition operator %s", operator)
-			}
-		}
-	}
-	return p, nil
+	who        *principals // nil in an identity-based policy
+	actions    []glob      // in lower case
+	resources  []pattern
+	notAction  bool
+	notTarget  bool // NotResource
+	conditions []condition
 }
 
 // A Request is a call to judge.
 type Request struct {
+	Party Party
 	// Action is for example "secretsmanager:GetSecretValue".
 	Action string
 	// Resource is an ARN, or "*" where the action knows none.
 	Resource string
-	// Context are the values of condition keys.
-	Context map[string][]string
+	// Context are the condition keys.
+	Context Context
 }
 
-// A Verdict is what policies say of a request.
-type Verdict int
+// A Match says which of a statement's actions and resources took a request in:
+// indexes into Actions and Resources, -1 where that was by NotAction or
+// NotResource.
+type Match struct {
+	Statement        *Statement
+	Action, Resource int
+}
 
-// The verdicts. Without a statement that allows it, a request is refused.
-const (
-	ImplicitDeny Verdict = iota
-	Allow
-	ExplicitDeny
-)
+// about reports whether a statement's action and resource take a request in,
+// whatever its principals and conditions say. The action is in lower case.
+func (s *Statement) about(r *Request, action string) (m Match, ok bool) {
+	m = Match{Statement: s, Action: s.findAction(action), Resource: -1}
+	if (m.Action >= 0) == s.notAction {
+		return m, false
+	}
+	m.Resource = s.findResource(r)
+	return m, (m.Resource >= 0) != s.notTarget
+}
 
-// Evaluate judges a request by all policies of a principal.
-func Evaluate(policies []Policy, r Request) Verdict {
-	verdict := ImplicitDeny
-	for _, p := range policies {
-		for _, s := range p.Statements {
-			if !s.applies(r) {
-				continue
-			}
-			if s.Effect == "Deny" {
-				return ExplicitDeny
-			}
-			verdict = Allow
+func (s *Statement) findAction(action string) int {
+	for i, pattern := range s.actions {
+		if pattern.match(action) {
+			return i
 		}
 	}
-	return verdict
+	return -1
 }
 
-func (s Statement) applies(r Request) bool {
-	action := func(pattern string) bool { return Like(strings.ToLower(pattern), strings.ToLower(r.Action)) }
-	resource := func(pattern string) bool { return Like(pattern, r.Resource) }
-	if !slices.ContainsFunc(s.Action, action) || !slices.ContainsFunc(s.Resource, resource) {
-		return false
+func (s *Statement) findResource(r *Request) int {
+	for i := range s.resources {
+		if g, ok := s.resources[i].expand(r.Context); ok && (arnLike(g, r.Resource) || g.text == r.Resource) {
+			return i
+		}
 	}
-	for operator, keys := range s.Condition {
-		for key, wanted := range keys {
-			if !operators[operator](wanted, r.Context[key]) {
-				return false
-			}
+	return -1
+}
+
+// holds reports whether all conditions of a statement hold.
+func (s *Statement) holds(r *Request) bool {
+	for i := range s.conditions {
+		if !s.conditions[i].holds(r.Context) {
+			return false
 		}
 	}
 	return true
 }
 
-// operators judge the values that a request has by those that are wanted. But
-// for ForAllValues, a request without the key fulfils no condition.
-//
-//nolint:gochecknoglobals // a constant table.
-var operators = map[string]func(wanted, got []string) bool{
-	"StringEquals": func(wanted, got []string) bool { return anyOf(wanted, got, equal) },
-	"StringLike":   func(wanted, got []string) bool { return anyOf(wanted, got, Like) },
-	"ArnEquals":    func(wanted, got []string) bool { return anyOf(wanted, got, ArnLike) },
-	"ArnLike":      func(wanted, got []string) bool { return anyOf(wanted, got, ArnLike) },
-	"StringNotEquals": func(wanted, got []string) bool {
-		return len(got) > 0 && !anyOf(wanted, got, equal)
-	},
-	"ForAllValues:StringEquals": func(wanted, got []string) bool { return allOf(wanted, got, equal) },
-	"ForAllValues:StringLike":   func(wanted, got []string) bool { return allOf(wanted, got, Like) },
-}
-
-func equal(a, b string) bool { return a == b }
-
-func anyOf(wanted, got []string, match func(pattern, text string) bool) bool {
-	return slices.ContainsFunc(got, func(g string) bool {
-		return slices.ContainsFunc(wanted, func(w string) bool { return match(w, g) })
-	})
-}
-
-func allOf(wanted, got []string, match func(pattern, text string) bool) bool {
-	return !slices.ContainsFunc(got, func(g string) bool {
-		return !slices.ContainsFunc(wanted, func(w string) bool { return match(w, g) })
-	})
+// Covers reports whether a statement takes in an action on a resource by those
+// alone: what then keeps it from applying is its principal or a condition.
+func (s *Statement) Covers(r *Request) bool {
+	_, ok := s.about(r, strings.ToLower(r.Action))
+	return ok
 }
