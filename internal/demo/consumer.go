@@ -50,18 +50,19 @@ func (s *story) startConsumer(ctx context.Context) (*consumer, error) {
 // subscribe makes a queue that gets every event of a rotation.
 func (s *story) subscribe(ctx context.Context) (queueURL string, err error) {
 	name, bus := s.Stack.Stage+"-rekey-reporting", s.Stack.Stage+"-rekey"
-	queue, err := sqs.NewFromConfig(s.Stack.Config()).CreateQueue(ctx, &sqs.CreateQueueInput{QueueName: &name})
-	if err != nil {
-		return "", err
-	}
 	rules := eventbridge.NewFromConfig(s.Stack.Config())
-	_, err = rules.PutRule(ctx, &eventbridge.PutRuleInput{
+	rule, err := rules.PutRule(ctx, &eventbridge.PutRuleInput{
 		Name: &name, EventBusName: &bus, EventPattern: new(`{"source":["rekey"],"detail-type":["Secret Rotated"]}`),
 	})
 	if err != nil {
 		return "", err
 	}
 	arn := fmt.Sprintf("arn:aws:sqs:%s:%s:%s", local.Region, local.Account, name)
+	policy := fmt.Sprintf(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"Service":"events.amazonaws.com"},"Action":"sqs:SendMessage","Resource":%q,"Condition":{"ArnEquals":{"aws:SourceArn":%q}}}}`, arn, *rule.RuleArn)
+	queue, err := sqs.NewFromConfig(s.Stack.Config()).CreateQueue(ctx, &sqs.CreateQueueInput{QueueName: &name, Attributes: map[string]string{"Policy": policy}})
+	if err != nil {
+		return "", err
+	}
 	_, err = rules.PutTargets(ctx, &eventbridge.PutTargetsInput{
 		Rule: &name, EventBusName: &bus, Targets: []types.Target{{Id: new("queue"), Arn: &arn}},
 	})

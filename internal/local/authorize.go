@@ -1,8 +1,7 @@
 package local
 
 import (
-	"encoding/json"
-	"fmt"
+	"net/http"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -12,141 +11,196 @@ import (
 	"github.com/rekey-go/rekey/internal/local/wire"
 )
 
-// attach gives a function's role the policies that the template has for it.
-// Policies by name, AWS's own and SAM's templates, are left out with a warning.
-func (e *Engine) attach(r template.Resource, roleARN string, documents []yaml.Node) error {
-	e.policies[roleARN] = []iam.Policy{} // a role without policies may do nothing
-	for i := range documents {
-		var document map[string]any
-		if documents[i].Kind != yaml.MappingNode || documents[i].Decode(&document) != nil || document["Statement"] == nil {
-			e.warnings = append(e.warnings, fmt.Sprintf("%s:%d:%d: a policy of %s is no document with statements, and is left out",
-				r.File, documents[i].Line, documents[i].Column, r.ID))
-			continue
+// An access is who may do what on the engine. The template fills it while the
+// system is made; after that it does not change, but for the ledger.
+type access struct {
+	// off says that nobody is refused. What would have been is in the ledger.
+	off     bool
+	roles   map[string]*role       // :: ARN
+	managed map[string]*iam.Policy // :: ARN of a managed policy of the template
+	keys    map[string]*iam.Policy // :: ARN of a KMS key
+	buses   map[string]*iam.Policy // :: ARN of a bus
+	parsed  policyCache
+	// administrator is the policy of those who may do everything.
+	administrator *iam.Policy
+	// delegating is the policy of a key that the template says nothing about:
+	// who may use it is left to the account's own policies.
+	delegating *iam.Policy
+	// holders are the resources of the template that hold the policy of
+	// another.
+	holders map[string]template.Resource // :: ARN of what has the policy
+	ledger  ledger
+}
+
+func newAccess(off bool) (*access, error) {
+	a := &access{
+		off: off, roles: map[string]*role{}, managed: map[string]*iam.Policy{},
+		keys: map[string]*iam.Policy{}, buses: map[string]*iam.Policy{}, holders: map[string]template.Resource{},
+	}
+	var err error
+	if a.administrator, err = iam.ManagedPolicy("AdministratorAccess", 0); err != nil {
+		return nil, err
+	}
+	a.delegating, err = iam.ParseResourceJSON([]byte(`{"Statement":{"Effect":"Allow","Principal":{"AWS":"` + Account + `"},"Action":"kms:*","Resource":"*"}}`))
+	return a, err
+}
+
+// authorize refuses what a caller may not do, in AWS's words.
+func (e *Engine) authorize(c *wire.Call) error {
+	for _, r := range e.requests(c) {
+		if d := e.decide(c.Caller, &r.Request); d.Verdict != iam.Allow {
+			return e.refuse(d, &r)
 		}
-		data, err := json.Marshal(document)
-		if err != nil {
-			return fmt.Errorf("writing a policy as JSON: %w", err)
-		}
-		policy, err := iam.ParsePolicy(data)
-		if err != nil {
-			return r.Errorf("mend the policies of the function", "function %q: %v", r.ID, err)
-		}
-		e.policies[roleARN] = append(e.policies[roleARN], policy)
 	}
 	return nil
 }
 
-// authorize refuses what the role of a function may not do, in AWS's words.
-// People, whose keys the engine does not issue, may do everything.
-func (e *Engine) authorize(c *wire.Call) error {
-	policies, known := e.policies[c.Caller.RoleARN]
-	if !known {
+// refuse notes a refusal and answers with it, unless nobody is refused.
+func (e *Engine) refuse(d iam.Decision, r *judged) error {
+	e.note(d, &r.Request)
+	if e.access.off {
 		return nil
 	}
-	for _, r := range e.requests(c) {
-		var why string
-		switch iam.Evaluate(policies, r.Request) {
-		case iam.Allow:
-			continue
-		case iam.ExplicitDeny:
-			why = "with an explicit deny in an identity-based policy"
-		default:
-			why = "because no identity-based policy allows the " + r.Action + " action"
-		}
-		return wire.Unmodelled("AccessDeniedException", "User: %s is not authorized to perform: %s on resource: %s %s", c.Caller.ARN, r.Action, r.named, why)
+	return denied(d, r)
+}
+
+// decide judges a request of a caller. People may do everything, as
+// administrators of the account; so may a role that the template does not have.
+func (e *Engine) decide(caller wire.Principal, r *iam.Request) iam.Decision {
+	policies := iam.Policies{Identity: []*iam.Policy{e.access.administrator}, Resource: e.resourcePolicy(r.Resource)}
+	if role, ok := e.access.roles[caller.RoleARN]; ok {
+		policies.Identity, policies.Boundary = role.policies, role.boundary
+		r.Context = withTags(r.Context, role.tags)
 	}
-	return nil
+	if key := strings.HasPrefix(r.Action, "kms:"); key {
+		policies.Resource, policies.KeyPolicy = e.keyPolicy(r.Resource), true
+	}
+	d := policies.Evaluate(r)
+	e.access.ledger.count(d.Used)
+	return d
 }
 
-// A judged request also has the resource as the caller named it.
-type judged struct {
-	iam.Request
-	named string
+// withTags adds the tags of a role.
+func withTags(c iam.Context, tags map[string]string) iam.Context {
+	for key, value := range tags {
+		c.Set("aws:PrincipalTag/"+key, value)
+	}
+	return c
 }
 
-// input are the members of requests that name what they are about.
-type input struct {
-	SecretID     string   `json:"SecretId"`
-	SecretIDList []string `json:"SecretIdList"`
-	Name         string
-	QueueURL     string `json:"QueueUrl"`
-	TableName    string
-	Key, Item    map[string]map[string]any
-	Entries      []struct{ EventBusName, Source, DetailType string }
-}
-
-// requests are what a call asks of IAM.
-func (e *Engine) requests(c *wire.Call) []judged {
-	var in input
-	_ = json.Unmarshal(c.Input, &in) // an operation of another shape is about no resource
-	action := c.Service + ":" + c.Operation
-	switch c.Service {
-	case "secretsmanager":
-		return e.secretRequests(action, in)
-	case "events":
-		return busRequests(action, in)
-	case "dynamodb":
-		arn := "arn:aws:dynamodb:" + Region + ":" + Account + ":table/" + in.TableName
-		return []judged{{iam.Request{Action: action, Resource: arn, Context: e.leadingKeys(in)}, arn}}
+// denied is a refusal as each service words it.
+func denied(d iam.Decision, r *judged) *wire.Error {
+	action := r.Action
+	service, _, _ := strings.Cut(action, ":")
+	if service == "sqs" {
+		action = strings.ToLower(action)
+	}
+	on := ""
+	if r.named != "" {
+		on = " on resource: " + r.named
+	}
+	refusal := wire.Unmodelled("AccessDeniedException", "User: %s is not authorized to perform: %s%s %s", r.Party.ARN+r.Party.Service, action, on, d.Reason(action))
+	switch service {
+	case "lambda":
+		refusal.Status, refusal.Modelled = http.StatusForbidden, true
 	case "sqs":
-		arn := "arn:aws:sqs:" + Region + ":" + Account + ":" + in.QueueURL[strings.LastIndexByte(in.QueueURL, '/')+1:]
-		return []judged{{iam.Request{Action: action, Resource: arn}, arn}}
-	case "sts":
-		return nil // everybody may ask who they are
-	default:
-		return []judged{{iam.Request{Action: action, Resource: "*"}, "*"}}
+		refusal.Status, refusal.Modelled, refusal.QueryCode = http.StatusForbidden, true, "AccessDenied"
 	}
+	return refusal
 }
 
-func (e *Engine) secretRequests(action string, in input) []judged {
-	about := func(action, id string) judged {
-		return judged{iam.Request{Action: action, Resource: e.Secrets.ARN(id)}, id}
+// callerAccess asks on behalf of the secrets' service.
+type callerAccess struct{ engine *Engine }
+
+// Read judges the reading of one secret of a batch.
+func (a callerAccess) Read(c *wire.Call, secretID string) error {
+	read := *c
+	read.Operation = "GetSecretValue"
+	all := asked{engine: a.engine, call: &read, party: partyOf(c.Caller), base: contextOf(c)}
+	all.secret("secretsmanager:GetSecretValue", secretID, new(secretInput))
+	r := &all.requests[0]
+	if d := a.engine.decide(c.Caller, &r.Request); d.Verdict != iam.Allow {
+		return a.engine.refuse(d, r)
 	}
-	switch {
-	case len(in.SecretIDList) > 0:
-		all := []judged{{iam.Request{Action: action, Resource: "*"}, "*"}}
-		for _, id := range in.SecretIDList {
-			all = append(all, about("secretsmanager:GetSecretValue", id))
+	return nil
+}
+
+// UseKey judges the use of a KMS key, which comes through the service with the
+// secret and its version as encryption context.
+func (a callerAccess) UseKey(c *wire.Call, use wire.KMSUse) error {
+	context := contextOf(c)
+	context.Set("aws:ViaAWSService", "true")
+	context.Set("kms:ViaService", c.Service+"."+c.Region+".amazonaws.com")
+	context.SetText("kms:CallerAccount", c.Caller.AccountID)
+	context.Set("kms:EncryptionAlgorithm", "SYMMETRIC_DEFAULT")
+	var names []string
+	for name, value := range use.Context {
+		context.Set("kms:EncryptionContext:"+name, value)
+		names = append(names, name)
+	}
+	context.Set("kms:EncryptionContextKeys", names...)
+	r := judged{iam.Request{Party: partyOf(c.Caller), Action: "kms:" + use.Operation, Resource: use.KeyARN, Context: context}, use.KeyARN}
+	if d := a.engine.decide(c.Caller, &r.Request); d.Verdict != iam.Allow {
+		return a.engine.refuse(d, &r)
+	}
+	return nil
+}
+
+const eventsService = "events.amazonaws.com"
+
+// permit asks whether a rule may reach a function or a queue, by the policy of
+// that. What is not there is for the delivery to find out.
+func (e *Engine) permit(ruleARN, targetARN string) error {
+	r := judged{named: targetARN}
+	r.Request = iam.Request{Party: iam.Party{Service: eventsService}, Resource: targetARN, Context: serviceContext(ruleARN)}
+	switch service := serviceOf(targetARN); service {
+	case "sqs":
+		text, ok := e.Queues.Policy(targetARN)
+		if !ok {
+			return nil
 		}
-		return all
-	case in.SecretID != "":
-		return []judged{about(action, in.SecretID)}
-	case in.Name != "":
-		return []judged{about(action, in.Name)}
-	default:
-		return []judged{{iam.Request{Action: action, Resource: "*"}, "*"}}
-	}
-}
-
-func busRequests(action string, in input) []judged {
-	all := make([]judged, 0, len(in.Entries))
-	for _, entry := range in.Entries {
-		arn := entry.EventBusName
-		if !strings.HasPrefix(arn, "arn:") {
-			if arn == "" {
-				arn = "default"
-			}
-			arn = "arn:aws:events:" + Region + ":" + Account + ":event-bus/" + arn
+		r.Action = "sqs:SendMessage"
+		d := iam.Policies{Resource: e.access.parsed.policy(text)}.Evaluate(&r.Request)
+		e.access.ledger.count(d.Used)
+		if d.Verdict != iam.Allow {
+			return e.refuse(d, &r)
 		}
-		all = append(all, judged{iam.Request{Action: action, Resource: arn, Context: map[string][]string{
-			"events:source": {entry.Source}, "events:detail-type": {entry.DetailType},
-		}}, arn})
-	}
-	if len(all) == 0 {
-		all = []judged{{iam.Request{Action: action, Resource: "*"}, "*"}}
-	}
-	return all
-}
-
-// leadingKeys is the partition key of the item that a call is about.
-func (e *Engine) leadingKeys(in input) map[string][]string {
-	hash := e.hashKeys[in.TableName]
-	for _, attributes := range []map[string]map[string]any{in.Key, in.Item} {
-		for _, value := range attributes[hash] {
-			if text, ok := value.(string); ok {
-				return map[string][]string{"dynamodb:LeadingKeys": {text}}
-			}
+	case "lambda":
+		r.Action = "lambda:InvokeFunction"
+		if e.Lambda.Has(targetARN) && !e.Lambda.Allows(targetARN, eventsService, ruleARN) {
+			return e.refuse(iam.Decision{Kind: iam.Resource}, &r)
 		}
 	}
 	return nil
+}
+
+// serviceContext are the condition keys of a service that acts for a resource.
+func serviceContext(sourceARN string) iam.Context {
+	context := iam.Context{}
+	context.Set("aws:SourceArn", sourceARN)
+	context.Set("aws:SourceAccount", Account)
+	context.Set("aws:PrincipalIsAWSService", "true")
+	context.Set("aws:PrincipalServiceName", eventsService)
+	context.Set("aws:SecureTransport", "true")
+	return context
+}
+
+// serviceOf is the service in an ARN.
+func serviceOf(arn string) string {
+	const service = 2
+	parts := strings.SplitN(arn, ":", service+2)
+	if len(parts) <= service {
+		return ""
+	}
+	return parts[service]
+}
+
+// parseAt reads a policy of the template, of a role or of a resource. The
+// error is a [*template.Error] with the place of the fault.
+func (e *Engine) parseAt(owner string, node *yaml.Node, read func(*yaml.Node) (*iam.Policy, error)) (*iam.Policy, error) {
+	p, err := read(node)
+	if err != nil {
+		return nil, e.policyFault(owner, err)
+	}
+	return p, nil
 }

@@ -14,6 +14,10 @@ import (
 // time, POST moves it.
 const ClockPath = "/_rekey/clock"
 
+// PolicyPath is the engine's own endpoint for what the template's policies
+// did: GET answers a [PolicyReport].
+const PolicyPath = "/_rekey/policy"
+
 // A ClockState is what the engine's clock shows.
 type ClockState struct {
 	Now    time.Time `json:"now"`
@@ -50,12 +54,18 @@ func (e *Engine) withControl(front http.Handler) http.Handler {
 	mux.Handle("/", front)
 	mux.HandleFunc("GET "+ClockPath, func(w http.ResponseWriter, _ *http.Request) { e.tellClock(w) })
 	mux.HandleFunc("POST "+ClockPath, e.moveClock)
+	mux.HandleFunc("GET "+PolicyPath, func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, e.Policies()) })
 	return mux
 }
 
 func (e *Engine) tellClock(w http.ResponseWriter) {
+	writeJSON(w, http.StatusOK, ClockState{Now: e.clock.Now().UTC(), Frozen: e.clock.Frozen()})
+}
+
+func writeJSON(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(ClockState{Now: e.clock.Now().UTC(), Frozen: e.clock.Frozen()}) // a client that went away cannot be told
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body) // a client that went away cannot be told
 }
 
 func (e *Engine) moveClock(w http.ResponseWriter, r *http.Request) {
@@ -65,9 +75,7 @@ func (e *Engine) moveClock(w http.ResponseWriter, r *http.Request) {
 		err = e.move(r, move)
 	}
 	if err != nil {
-		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(http.StatusBadRequest)
-		_ = json.NewEncoder(w).Encode(map[string]string{"message": err.Error()}) // as above
+		writeJSON(w, http.StatusBadRequest, map[string]string{"message": err.Error()})
 		return
 	}
 	e.tellClock(w)

@@ -28,8 +28,13 @@ type functionProperties struct {
 	DeadLetterQueue struct {
 		TargetARN string `yaml:"TargetArn"`
 	} `yaml:"DeadLetterQueue"`
-	Policies []yaml.Node            `yaml:"Policies"`
-	Events   map[string]eventSource `yaml:"Events"`
+	// Role is that of the template or another; empty makes one.
+	Role                string                 `yaml:"Role"`
+	RolePath            string                 `yaml:"RolePath"`
+	PermissionsBoundary string                 `yaml:"PermissionsBoundary"`
+	Policies            yaml.Node              `yaml:"Policies"`
+	Tags                map[string]string      `yaml:"Tags"`
+	Events              map[string]eventSource `yaml:"Events"`
 }
 
 // An eventSource is an entry of a function's Events.
@@ -46,8 +51,12 @@ func (e *Engine) makeFunction(r template.Resource) error {
 	if p.FunctionName == "" {
 		p.FunctionName = r.ID
 	}
+	role, err := e.roleOf(r, &p)
+	if err != nil {
+		return err
+	}
 	f := lambda.Function{
-		Name: p.FunctionName, RoleARN: "arn:aws:iam::" + Account + ":role/" + p.FunctionName,
+		Name: p.FunctionName, RoleARN: role,
 		Timeout: time.Duration(p.Timeout) * time.Second, MemoryMB: p.MemorySize,
 		Environment: p.Environment.Variables, DeadLetterARN: p.DeadLetterQueue.TargetARN,
 	}
@@ -62,9 +71,6 @@ func (e *Engine) makeFunction(r template.Resource) error {
 		return refused(r, err)
 	}
 	e.functions[r.ID] = arn
-	if err := e.attach(r, f.RoleARN, p.Policies); err != nil {
-		return err
-	}
 	e.plan.Set(r.ID, p.FunctionName, map[string]string{"Arn": arn})
 	for _, name := range slices.Sorted(maps.Keys(p.Events)) {
 		source := p.Events[name]
@@ -123,10 +129,9 @@ func (e *Engine) addRule(functionARN, name string, properties *yaml.Node) error 
 		return err
 	}
 	t := target{ID: name, ARN: functionARN, Input: p.Input, InputPath: p.InputPath, DeadLetterConfig: p.DeadLetterConfig}
-	_, err := e.putRule(ruleProperties{
+	return e.ruleFor(functionARN, ruleProperties{
 		Name: name, EventBusName: p.EventBusName, EventPattern: p.Pattern, State: p.State, Targets: []target{t},
 	})
-	return err
 }
 
 func (e *Engine) addSchedule(functionARN, name string, properties *yaml.Node) error {
@@ -142,11 +147,21 @@ func (e *Engine) addSchedule(functionARN, name string, properties *yaml.Node) er
 	if p.Schedule == "" {
 		p.Schedule = p.ScheduleExpression
 	}
-	_, err := e.putRule(ruleProperties{
+	return e.ruleFor(functionARN, ruleProperties{
 		Name: name, ScheduleExpression: p.Schedule, State: p.State,
 		Targets: []target{{ID: name, ARN: functionARN, Input: p.Input}},
 	})
-	return err
+}
+
+// ruleFor makes a rule whose target is a function, and lets it invoke the
+// function, as SAM does.
+func (e *Engine) ruleFor(functionARN string, p ruleProperties) error {
+	arn, err := e.putRule(p)
+	if err != nil {
+		return err
+	}
+	e.Lambda.AddPermission(functionARN, eventsService, arn)
+	return nil
 }
 
 func (e *Engine) addQueue(functionARN, _ string, properties *yaml.Node) error {

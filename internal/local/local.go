@@ -75,7 +75,8 @@ type Options struct {
 	// RotationBackoff are the pauses between the tries of a rotation whose
 	// step failed. If nil, the service's own.
 	RotationBackoff []time.Duration
-	// NoIAM lets every function do everything, whatever its policies say.
+	// NoIAM lets everyone do everything, whatever the policies say. What they
+	// would have refused is in [Engine.Policies] all the same.
 	NoIAM bool
 	// Logs gets what the functions print, a line at a time. If nil, it is
 	// thrown away.
@@ -100,10 +101,11 @@ type Engine struct {
 
 	aws, api   net.Listener
 	routes     []httpapi.Route
-	afterwards []func() error          // what a resource does when all are there
-	functions  map[string]string       // :: logical id -> ARN
-	policies   map[string][]iam.Policy // :: ARN of a role
-	hashKeys   map[string]string       // :: table -> partition key
+	afterwards []func() error    // what a resource does when all are there
+	functions  map[string]string // :: logical id -> ARN
+	keys       *iam.Keys
+	access     *access
+	hashKeys   map[string]string // :: table -> partition key
 	warnings   []string
 	servers    []*http.Server
 }
@@ -120,7 +122,11 @@ func Start(ctx context.Context, opts Options) (*Engine, error) {
 	}
 	e := &Engine{
 		opts: opts, clock: clock.New(), functions: map[string]string{},
-		policies: map[string][]iam.Policy{}, hashKeys: map[string]string{},
+		hashKeys: map[string]string{},
+	}
+	var err error
+	if e.access, err = newAccess(opts.NoIAM); err != nil {
+		return nil, err
 	}
 	parsed, err := template.Parse(opts.TemplateFile, opts.Template)
 	if err != nil {
@@ -162,7 +168,7 @@ func (e *Engine) open(context.Context) (err error) {
 		}
 		trailDir = filepath.Join(e.opts.StateDir, "trail")
 	}
-	keys := iam.NewKeys(Account)
+	e.keys = iam.NewKeys(Account)
 	e.Trail, err = cloudtrail.New(cloudtrail.Options{Account: Account, Region: Region, Clock: e.clock, Dir: trailDir, Publisher: onBus{e}})
 	if err != nil {
 		return err
@@ -178,37 +184,35 @@ func (e *Engine) open(context.Context) (err error) {
 		return err
 	}
 	e.Lambda, err = lambda.New(lambda.Options{
-		Account: Account, Region: Region, Clock: e.clock, Keys: keys,
+		Account: Account, Region: Region, Clock: e.clock, Keys: e.keys,
 		Endpoint: e.Endpoint(), Queues: e.Queues, Logs: e.opts.Logs, Logger: e.opts.Logger,
 	})
 	if err != nil {
 		return err
 	}
 	e.Events, err = events.New(events.Options{
-		Account: Account, Region: Region, Clock: e.clock, Store: e.store, Lambda: e.Lambda, Queues: e.Queues, Logger: e.opts.Logger,
+		Account: Account, Region: Region, Clock: e.clock, Store: e.store, Lambda: e.Lambda, Queues: e.Queues,
+		Permit: e.permit, Logger: e.opts.Logger,
 	})
 	if err != nil {
 		return err
 	}
 	e.Secrets, err = secretsmanager.New(secretsmanager.Options{
 		Account: Account, Region: Region, Clock: e.clock, Store: e.store, Invoker: e.Lambda,
-		Publisher: e.Events, Trail: e.Trail, RetryBackoff: e.opts.RotationBackoff, Logger: e.opts.Logger,
+		Publisher: e.Events, Trail: e.Trail, Access: callerAccess{e}, RetryBackoff: e.opts.RotationBackoff, Logger: e.opts.Logger,
 	})
 	if err != nil {
 		return err
 	}
-	e.front(keys)
+	e.front()
 	return nil
 }
 
 // front is the door to all services.
-func (e *Engine) front(keys *iam.Keys) {
+func (e *Engine) front() {
 	opts := wire.FrontOptions{
-		Region: Region, Account: Account, Now: e.clock.Now, Identify: keys.Lookup,
+		Region: Region, Account: Account, Now: e.clock.Now, Identify: e.keys.Lookup,
 		Authorize: e.authorize, Recorder: e.Trail, Logger: e.opts.Logger,
-	}
-	if e.opts.NoIAM {
-		opts.Authorize = nil
 	}
 	front := wire.NewFront(opts, e.Secrets.Wire(), e.Events.Wire(), e.Queues.Wire(), e.Tables.Wire(), e.Lambda.Wire(), e.Trail.Wire(), sts.Wire())
 	e.servers = append(e.servers, newServer(e.withControl(front)))

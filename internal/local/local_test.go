@@ -131,6 +131,18 @@ Resources:
     Properties:
       EventPattern: {source: [aws.secretsmanager], detail-type: [AWS API Call via CloudTrail], detail: {eventName: [DeleteSecret]}}
       Targets: [{Id: queue, Arn: !GetAtt Queue.Arn}]
+  QueuePolicy:
+    Type: AWS::SQS::QueuePolicy
+    Properties:
+      Queues: [!Ref Queue]
+      PolicyDocument:
+        Version: "2012-10-17"
+        Statement:
+          - Effect: Allow
+            Principal: {Service: events.amazonaws.com}
+            Action: sqs:SendMessage
+            Resource: !GetAtt Queue.Arn
+            Condition: {ArnEquals: {"aws:SourceArn": [!GetAtt Rule.Arn, !GetAtt Labels.Arn, !GetAtt Deleted.Arn]}}
   Alarm: {Type: AWS::CloudWatch::Alarm}
 Outputs:
   QueueUrl: {Value: !Ref Queue}

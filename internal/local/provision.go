@@ -31,8 +31,13 @@ var makers = map[string]maker{
 	"AWS::SQS::Queue":                       (*Engine).makeQueue,
 	"AWS::DynamoDB::Table":                  (*Engine).makeTable,
 	"AWS::KMS::Key":                         (*Engine).makeKey,
-	// The engine lets EventBridge send to every queue of the account.
-	"AWS::SQS::QueuePolicy": func(*Engine, template.Resource) error { return nil },
+	"AWS::SecretsManager::ResourcePolicy":   (*Engine).makeSecretPolicy,
+	"AWS::SQS::QueuePolicy":                 (*Engine).makeQueuePolicy,
+	"AWS::Events::EventBusPolicy":           (*Engine).makeBusPolicy,
+	"AWS::IAM::Role":                        (*Engine).makeRole,
+	"AWS::IAM::ManagedPolicy":               (*Engine).makeManagedPolicy,
+	"AWS::IAM::Policy":                      (*Engine).makeRolePolicy,
+	"AWS::IAM::RolePolicy":                  (*Engine).makeRolePolicy,
 }
 
 // provision makes every resource of the plan, each after those it refers to.
@@ -61,12 +66,6 @@ func refused(r template.Resource, err error) error {
 		return nil
 	}
 	return r.Errorf("mend the properties of the resource", "resource %q was refused: %v", r.ID, err)
-}
-
-func (e *Engine) makeKey(r template.Resource) error {
-	arn := fmt.Sprintf("arn:aws:kms:%s:%s:key/%s", Region, Account, r.ID)
-	e.plan.Set(r.ID, r.ID, map[string]string{"Arn": arn, "KeyId": r.ID})
-	return nil
 }
 
 type tag struct {

@@ -138,6 +138,7 @@ func appendKMS(records []*record, c *wire.Call, uses []wire.KMSUse) []*record {
 		r.RequestID = wire.NewID()
 		r.RequestParameters = kmsParameters(use)
 		r.Resources = []resource{{AccountID: c.Account, Type: "AWS::KMS::Key", ARN: use.KeyARN}}
+		r.setError(use.Err)
 		records = append(records, r)
 	}
 	return records

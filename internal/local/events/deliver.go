@@ -113,6 +113,9 @@ func (s *Service) send(d *delivery) error {
 	if err != nil {
 		return err
 	}
+	if err := s.permit(d.ruleARN, d.target.ARN); err != nil {
+		return err
+	}
 	switch d.target.service() {
 	case "lambda":
 		return s.opts.Lambda.InvokeAsync(d.target.ARN, payload)
@@ -125,6 +128,13 @@ func (s *Service) send(d *delivery) error {
 		s.route(busName(d.target.ARN), d.event, d.hops+1)
 		return nil
 	}
+}
+
+func (s *Service) permit(ruleARN, targetARN string) error {
+	if s.opts.Permit == nil {
+		return nil
+	}
+	return s.opts.Permit(ruleARN, targetARN)
 }
 
 // bury sends the event to the target's dead letter queue.
@@ -144,7 +154,12 @@ func (s *Service) bury(d *delivery, f failure, exhausted string) {
 	if exhausted != "" {
 		attributes["EXHAUSTED_RETRY_CONDITION"] = exhausted
 	}
-	if err := s.opts.Queues.Deliver(d.target.DeadLetterConfig.ARN, string(d.event.text), attributes); err != nil {
+	queue := d.target.DeadLetterConfig.ARN
+	err := s.permit(d.ruleARN, queue)
+	if err == nil {
+		err = s.opts.Queues.Deliver(queue, string(d.event.text), attributes)
+	}
+	if err != nil {
 		log.Error("event dropped: dead letter queue refused it", "error", err)
 	}
 }

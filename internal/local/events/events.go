@@ -66,6 +66,10 @@ type Options struct {
 	Store  *store.Store
 	Lambda Lambda
 	Queues Queues
+	// Permit asks the policy of a target, a function or a queue, whether a
+	// rule may reach it. Its error is final, a [*wire.Error] with the code
+	// AccessDeniedException. If nil, every rule may.
+	Permit func(ruleARN, targetARN string) error
 	// Logger gets what cannot be told to a caller, such as a dead letter that
 	// has no queue. If nil, it is not logged.
 	Logger *slog.Logger

@@ -3,6 +3,7 @@ package iam
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -21,10 +22,19 @@ func Node(document []byte) (*yaml.Node, error) {
 	if err != nil {
 		return nil, &ParseError{Line: d.line, Column: 1, Message: "the policy is not valid JSON"}
 	}
-	if _, err := d.decoder.Token(); err != io.EOF { //nolint:errorlint // Token returns it bare.
+	if _, err := d.decoder.Token(); !errors.Is(err, io.EOF) {
 		return nil, &ParseError{Line: d.line, Column: 1, Message: "something follows the policy's end"}
 	}
 	return root, nil
+}
+
+// Document makes a policy document of a statement, or of a list of them.
+func Document(statements *yaml.Node) *yaml.Node {
+	text := func(value string) *yaml.Node { return &yaml.Node{Kind: yaml.ScalarNode, Value: value} }
+	return &yaml.Node{
+		Kind: yaml.MappingNode, Line: statements.Line, Column: statements.Column,
+		Content: []*yaml.Node{text("Version"), text("2012-10-17"), text("Statement"), statements},
+	}
 }
 
 // ParseResourceJSON is [ParseResource] of a JSON document.

@@ -2,6 +2,7 @@ package iam_test
 
 import (
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -150,7 +151,7 @@ func TestWhatAllowedARequestIsTold(t *testing.T) {
 // TestDeniesAndRemovalsNeverAllowMore is a property of every policy.
 func TestDeniesAndRemovalsNeverAllowMore(t *testing.T) {
 	t.Parallel()
-	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // the same cases in every run.
+	random := rand.New(rand.NewPCG(1, 2)) // the same cases in every run
 	one := func(choices ...string) string { return choices[random.IntN(len(choices))] }
 	statement := func(effect string) string {
 		return `{"Effect":"` + effect + `","` + one("Action", "NotAction") + `":"` + one("*", "a:Get", "a:G*", "a:Put", "b:*") +
@@ -170,7 +171,7 @@ func TestDeniesAndRemovalsNeverAllowMore(t *testing.T) {
 			return iam.Policies{Identity: []*iam.Policy{identity(t, strings.Join(statements, ","))}}.Evaluate(request).Verdict
 		}
 		before := verdict(statements)
-		if denied := verdict(append(statements[:len(statements):len(statements)], statement("Deny"))); denied == iam.Allow && before != iam.Allow {
+		if denied := verdict(append(slices.Clip(statements), statement("Deny"))); denied == iam.Allow && before != iam.Allow {
 			t.Fatalf("one more Deny allows %+v by %v", request, statements)
 		}
 		last := len(statements) - 1

@@ -2,6 +2,7 @@ package iam
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -136,9 +137,9 @@ func (r *reader) resources(at *yaml.Node, members map[string]*yaml.Node) error {
 	switch {
 	case err != nil:
 		return err
-	case values == nil && !r.ofResource:
+	case values == nil && !r.assumes():
 		return faultAt(at, "the statement has no Resource")
-	case values == nil: // it can only be about the resource that has the policy
+	case values == nil:
 		values = []*yaml.Node{{Value: "*"}}
 	}
 	r.statement.notTarget = not
@@ -154,6 +155,14 @@ func (r *reader) resources(at *yaml.Node, members map[string]*yaml.Node) error {
 		r.statement.resources = append(r.statement.resources, p)
 	}
 	return nil
+}
+
+// assumes reports whether a statement is of a role's trust policy, which is
+// about that role alone and names no resource.
+func (r *reader) assumes() bool {
+	return r.ofResource && !slices.ContainsFunc(r.statement.Actions, func(action string) bool {
+		return !strings.HasPrefix(strings.ToLower(action), "sts:")
+	})
 }
 
 func (r *reader) principals(at *yaml.Node, members map[string]*yaml.Node) error {

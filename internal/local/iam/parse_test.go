@@ -74,6 +74,16 @@ func TestAPolicyOfAResourceThatIsWrongIsRefused(t *testing.T) {
 	}
 }
 
+func TestOnlyATrustPolicyNamesNoResource(t *testing.T) {
+	t.Parallel()
+	for action, want := range map[string]bool{"sts:AssumeRole": true, "secretsmanager:GetSecretValue": false} {
+		text := document(`{"Effect":"Allow","Principal":"*","Action":"` + action + `"}`)
+		if _, err := iam.ParseResourceJSON([]byte(text)); (err == nil) != want {
+			t.Errorf("ParseResourceJSON(%s): %v, want that it is fine: %v", text, err, want)
+		}
+	}
+}
+
 func TestWildcardsAreMatchedInBoundedTime(t *testing.T) {
 	t.Parallel()
 	began := time.Now()

@@ -1,6 +1,9 @@
 package iam
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // A Policy is a policy document that was read and found good. It does not
 // change.
@@ -89,4 +92,12 @@ func (s *Statement) holds(r *Request) bool {
 func (s *Statement) Covers(r *Request) bool {
 	_, ok := s.about(r, strings.ToLower(r.Action))
 	return ok
+}
+
+// Public reports whether a policy allows something to everyone without a
+// condition.
+func (p *Policy) Public() bool {
+	return slices.ContainsFunc(p.Statements, func(s *Statement) bool {
+		return !s.Deny && s.who != nil && s.who.everyone && !s.who.except && len(s.conditions) == 0
+	})
 }

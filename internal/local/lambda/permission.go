@@ -56,6 +56,12 @@ func conflict(format string, args ...any) *wire.Error {
 	return e
 }
 
+// Has reports whether there is a function.
+func (s *Service) Has(functionARN string) bool {
+	_, err := s.find(functionARN)
+	return err == nil
+}
+
 // Allows reports whether a function exists and its policy lets a principal
 // invoke it for a source.
 func (s *Service) Allows(functionARN, principal, sourceARN string) bool {

@@ -126,6 +126,9 @@ func (s *Service) kmsUse(operation, keyID, arn, versionID string) wire.KMSUse {
 	}
 }
 
+// defaultKey is the alias of the key that the account has for secrets.
+const defaultKey = "alias/aws/secretsmanager"
+
 // keyARN is the ARN of a key that is named by ARN, id or alias. There are no
 // keys on the engine, so an alias stands for one whose id follows from it.
 func (s *Service) keyARN(id string) string {
@@ -133,7 +136,7 @@ func (s *Service) keyARN(id string) string {
 	alias := strings.TrimPrefix(id, prefix)
 	switch {
 	case id == "":
-		alias = "alias/aws/secretsmanager"
+		alias = defaultKey
 	case strings.HasPrefix(alias, "alias/"):
 	case strings.HasPrefix(id, "arn:"):
 		return id

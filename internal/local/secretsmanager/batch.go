@@ -58,7 +58,7 @@ func (s *Service) batchGetSecretValue(ctx context.Context, c *wire.Call, in *bat
 	for _, id := range ids {
 		read := *c
 		read.Resources, read.KMS, read.Also = nil, nil, nil
-		val, err := s.getSecretValue(ctx, &read, &getInput{SecretID: id})
+		val, err := s.readOne(ctx, &read, id)
 		c.Also = append(c.Also, wire.Companion{
 			Operation:  "GetSecretValue",
 			Parameters: readParameters{SecretID: id},
@@ -78,6 +78,16 @@ func (s *Service) batchGetSecretValue(ctx context.Context, c *wire.Call, in *bat
 		out.Errors = append(out.Errors, batchError{SecretID: id, ErrorCode: refused.Code, Message: refused.Message})
 	}
 	return out, nil
+}
+
+// readOne reads one secret of a batch, if the caller may.
+func (s *Service) readOne(ctx context.Context, c *wire.Call, id string) (*valueOutput, error) {
+	if s.opts.Access != nil {
+		if err := s.opts.Access.Read(c, id); err != nil {
+			return nil, err
+		}
+	}
+	return s.getSecretValue(ctx, c, &getInput{SecretID: id})
 }
 
 // batch returns the ids of the secrets to read, and the token of what follows.

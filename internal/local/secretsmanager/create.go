@@ -57,7 +57,14 @@ func (s *Service) createSecret(_ context.Context, c *wire.Call, in *createInput)
 	if e := s.find(in.Name); e != nil {
 		return recreated(e, in, val)
 	}
-	e, err := s.makeLocked(in, val)
+	arn := s.arnPrefix + in.Name + "-" + suffix()
+	use := s.kmsUse("GenerateDataKey", in.KMSKeyID, arn, in.ClientRequestToken)
+	if val != nil {
+		if err := s.mayUse(c, in.KMSKeyID, use); err != nil {
+			return nil, err
+		}
+	}
+	e, err := s.makeLocked(in, arn, val)
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +72,7 @@ func (s *Service) createSecret(_ context.Context, c *wire.Call, in *createInput)
 	out := &versionName{ARN: e.arn, Name: e.name}
 	if val != nil {
 		out.VersionID = in.ClientRequestToken
-		c.KMS = append(c.KMS, s.encrypted(e.state.Load(), out.VersionID))
+		c.KMS = append(c.KMS, use)
 	}
 	return out, nil
 }
@@ -96,11 +103,11 @@ func recreated(e *entry, in *createInput, val *value) (*versionName, error) {
 	return nil, wire.Errorf("ResourceExistsException", "The operation failed because the secret %s already exists.", e.name)
 }
 
-// makeLocked makes a secret. The caller holds making.
-func (s *Service) makeLocked(in *createInput, val *value) (*entry, error) {
+// makeLocked makes a secret with an ARN. The caller holds making.
+func (s *Service) makeLocked(in *createInput, arn string, val *value) (*entry, error) {
 	now := s.now()
 	st := &secret{meta: meta{
-		ARN: s.arnPrefix + in.Name + "-" + suffix(), Name: in.Name,
+		ARN: arn, Name: in.Name,
 		Description: in.Description, KMSKeyID: in.KMSKeyID,
 		Created: now, Changed: now,
 	}}
@@ -167,7 +174,7 @@ func (s *Service) Provision(d Definition) (arn string, err error) {
 	defer s.making.Unlock()
 	e := s.find(d.Name)
 	if e == nil {
-		if e, err = s.makeLocked(in, nil); err != nil {
+		if e, err = s.makeLocked(in, s.arnPrefix+in.Name+"-"+suffix(), nil); err != nil {
 			return "", err
 		}
 		return e.arn, nil

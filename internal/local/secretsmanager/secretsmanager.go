@@ -79,6 +79,9 @@ type Options struct {
 	// Publisher and Trail may be nil: then nobody is told.
 	Publisher Publisher
 	Trail     Trail
+	// Access says what callers may do beyond the call itself. If nil, all of
+	// it.
+	Access Access
 	// RetryBackoff are the pauses before a failed rotation is tried again,
 	// on the clock; there are as many retries. If nil, they are 1s, 2s, 4s
 	// and 8s.

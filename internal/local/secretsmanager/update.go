@@ -45,7 +45,9 @@ func (s *Service) updateSecret(_ context.Context, c *wire.Call, in *updateInput)
 	}
 	rekeyed := in.KMSKeyID != nil && *in.KMSKeyID != st.KMSKeyID
 	if rekeyed {
-		s.noteReencryption(c, st, *in.KMSKeyID)
+		if err := s.noteReencryption(c, st, *in.KMSKeyID); err != nil {
+			return nil, err
+		}
 	}
 	describe := func(next *secret) {
 		if in.Description != nil {
@@ -65,12 +67,19 @@ func (s *Service) updateSecret(_ context.Context, c *wire.Call, in *updateInput)
 	if in.Description != nil || rekeyed {
 		changes = append(changes, describe)
 	}
-	next, err := s.put(e, in.ClientRequestToken, val, []string{labelCurrent}, changes...)
-	if err != nil {
+	keyID := st.KMSKeyID
+	if rekeyed {
+		keyID = *in.KMSKeyID
+	}
+	use := s.kmsUse("GenerateDataKey", keyID, st.ARN, in.ClientRequestToken)
+	if err := s.mayUse(c, keyID, use); err != nil {
+		return nil, err
+	}
+	if _, err := s.put(e, in.ClientRequestToken, val, []string{labelCurrent}, changes...); err != nil {
 		return nil, err
 	}
 	out.VersionID = in.ClientRequestToken
-	c.KMS = append(c.KMS, s.encrypted(next, out.VersionID))
+	c.KMS = append(c.KMS, use)
 	return out, nil
 }
 
@@ -98,8 +107,18 @@ func (v versions) inUse() []*version {
 	return used
 }
 
-func (s *Service) noteReencryption(c *wire.Call, st *secret, keyID string) {
+// noteReencryption notes that the versions in use are encrypted with another
+// key, unless the caller may not use one of the keys.
+func (s *Service) noteReencryption(c *wire.Call, st *secret, keyID string) error {
 	for _, v := range st.versions.inUse() {
-		c.KMS = append(c.KMS, s.decrypted(st, v), s.kmsUse("GenerateDataKey", keyID, st.ARN, v.id))
+		old, anew := s.decrypted(st, v), s.kmsUse("GenerateDataKey", keyID, st.ARN, v.id)
+		if err := s.mayUse(c, v.keyID, old); err != nil {
+			return err
+		}
+		if err := s.mayUse(c, keyID, anew); err != nil {
+			return err
+		}
+		c.KMS = append(c.KMS, old, anew)
 	}
+	return nil
 }

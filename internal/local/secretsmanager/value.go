@@ -47,7 +47,7 @@ func (s *Service) putSecretValue(_ context.Context, c *wire.Call, in *putInput) 
 	if val == nil {
 		return nil, invalidRequest("You must provide either SecretString or SecretBinary.")
 	}
-	e, _, err := s.live(c, in.SecretID)
+	e, st, err := s.live(c, in.SecretID)
 	if err != nil {
 		return nil, err
 	}
@@ -55,11 +55,15 @@ func (s *Service) putSecretValue(_ context.Context, c *wire.Call, in *putInput) 
 	if labels == nil {
 		labels = []string{labelCurrent}
 	}
+	use := s.encrypted(st, in.ClientRequestToken)
+	if err := s.mayUse(c, st.KMSKeyID, use); err != nil {
+		return nil, err
+	}
 	next, err := s.put(e, in.ClientRequestToken, val, labels)
 	if err != nil {
 		return nil, err
 	}
-	c.KMS = append(c.KMS, s.encrypted(next, in.ClientRequestToken))
+	c.KMS = append(c.KMS, use)
 	return &putOutput{
 		ARN: e.arn, Name: e.name,
 		VersionID: in.ClientRequestToken, VersionStages: next.versions.labelsOf(in.ClientRequestToken),
@@ -147,7 +151,11 @@ func (s *Service) getSecretValue(_ context.Context, c *wire.Call, in *getInput) 
 	if err != nil {
 		return nil, err
 	}
-	c.KMS = append(c.KMS, s.decrypted(st, v))
+	use := s.decrypted(st, v)
+	if err := s.mayUse(c, v.keyID, use); err != nil {
+		return nil, err
+	}
+	c.KMS = append(c.KMS, use)
 	return s.read(e, st, v), nil
 }
 

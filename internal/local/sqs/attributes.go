@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/rekey-go/rekey/internal/local/iam"
 )
 
 // The attributes of a queue that the engine acts on.
@@ -24,6 +26,7 @@ const (
 	numberVisible     = "ApproximateNumberOfMessages"
 	numberInFlight    = "ApproximateNumberOfMessagesNotVisible"
 	numberDelayed     = "ApproximateNumberOfMessagesDelayed"
+	queuePolicy       = "Policy"
 )
 
 const (
@@ -56,7 +59,7 @@ func numericAttribute(name string) (numeric, bool) {
 
 // keptAttributes are returned as they were set, and have no effect.
 func keptAttributes() []string {
-	return []string{"Policy", "RedriveAllowPolicy", kmsKey, managedSSE}
+	return []string{queuePolicy, "RedriveAllowPolicy", kmsKey, managedSSE}
 }
 
 // knownAttribute reports whether one may ask for an attribute.
@@ -104,6 +107,10 @@ func (s *Service) checkAttributesLocked(attributes map[string]string) error {
 		case name == redrivePolicy:
 			if err := s.checkRedriveLocked(text); err != nil {
 				return err
+			}
+		case name == queuePolicy && text != "":
+			if _, err := iam.ParseResourceJSON([]byte(text)); err != nil {
+				return errAttributeValue(name)
 			}
 		case name == fifoQueue || name == "ContentBasedDeduplication":
 			return errFIFO()

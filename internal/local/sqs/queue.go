@@ -92,6 +92,34 @@ func (s *Service) setLocked(q *queue, attributes, tags map[string]string) error 
 	return nil
 }
 
+// SetPolicy gives a queue its resource policy, a JSON document.
+func (s *Service) SetPolicy(queueARN, policy string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	q, err := s.queueLocked(queueARN)
+	if err != nil {
+		return err
+	}
+	attributes := maps.Clone(q.record.Attributes)
+	if attributes == nil {
+		attributes = make(map[string]string)
+	}
+	attributes[queuePolicy] = policy
+	return s.setLocked(q, attributes, q.record.Tags)
+}
+
+// Policy returns the resource policy of a queue, which is empty where it has
+// none, and whether there is such a queue.
+func (s *Service) Policy(queueARN string) (policy string, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	q, err := s.queueLocked(queueARN)
+	if err != nil {
+		return "", false
+	}
+	return q.record.Attributes[queuePolicy], true
+}
+
 func validName(name string) bool {
 	return name != "" && len(name) <= 80 &&
 		strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") == ""

@@ -43,6 +43,9 @@ func TestCreateQueueRefuses(t *testing.T) {
 	}
 }
 
+// denyAll is a policy that a queue may have.
+const denyAll = `{"Statement":{"Effect":"Deny","Principal":"*","Action":"sqs:*","Resource":"*"}}`
+
 func TestAQueueFromMakingToDeleting(t *testing.T) {
 	t.Parallel()
 	e := start(t, nil)
@@ -54,7 +57,7 @@ func TestAQueueFromMakingToDeleting(t *testing.T) {
 		t.Errorf("URL of the same again: got %s", again)
 	}
 	if _, err := e.SetQueueAttributes(t.Context(), &sdk.SetQueueAttributesInput{
-		QueueUrl: &url, Attributes: map[string]string{"DelaySeconds": "5", "Policy": "{}"},
+		QueueUrl: &url, Attributes: map[string]string{"DelaySeconds": "5", "Policy": denyAll},
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +77,7 @@ func TestAQueueFromMakingToDeleting(t *testing.T) {
 	want := map[string]string{
 		"QueueArn":          "arn:aws:sqs:us-east-1:123456789012:jobs",
 		"VisibilityTimeout": "60", "DelaySeconds": "5", "MessageRetentionPeriod": "345600",
-		"ReceiveMessageWaitTimeSeconds": "0", "MaximumMessageSize": "1048576", "SqsManagedSseEnabled": "true", "Policy": "{}",
+		"ReceiveMessageWaitTimeSeconds": "0", "MaximumMessageSize": "1048576", "SqsManagedSseEnabled": "true", "Policy": denyAll,
 		"ApproximateNumberOfMessages": "1", "ApproximateNumberOfMessagesNotVisible": "1", "ApproximateNumberOfMessagesDelayed": "0",
 	}
 	if diff := cmp.Diff(want, out.Attributes); diff != "" {

@@ -241,6 +241,23 @@ func (p *Plan) Set(id, ref string, attributes map[string]string) {
 	p.made[id] = made{ref: ref, attributes: attributes}
 }
 
+// Reference is how a template writes a value that Ref or GetAtt of a resource
+// gives: "!Ref Bus". It is empty where no resource has the value.
+func (p *Plan) Reference(value string) string {
+	for _, r := range p.resources {
+		m := p.made[r.ID]
+		if m.ref == value && value != "" {
+			return "!Ref " + r.ID
+		}
+		for _, name := range slices.Sorted(maps.Keys(m.attributes)) {
+			if m.attributes[name] == value {
+				return "!GetAtt " + r.ID + "." + name
+			}
+		}
+	}
+	return ""
+}
+
 // Properties evaluates the properties of a resource and decodes them into a
 // struct, by the rules of package yaml. Members that the struct does not have
 // are ignored.

@@ -137,6 +137,7 @@ func (f *Front) do(ctx context.Context, c *Call, op Operation) (any, error) {
 func (f *Front) handle(ctx context.Context, c *Call, op Operation) (out any, err error) {
 	if f.opts.Authorize != nil {
 		if err := f.opts.Authorize(c); err != nil {
+			c.Input = nil // the trail of a refused call has no parameters
 			return nil, err
 		}
 	}
@@ -191,6 +192,7 @@ func (f *Front) serveQuery(w http.ResponseWriter, r *http.Request) {
 
 func (f *Front) serveRoute(w http.ResponseWriter, r *http.Request, s *Service, route Route) {
 	c := f.newCall(r, s, route.Operation)
+	c.Target = r.PathValue("name")
 	w.Header().Set("X-Amzn-Requestid", c.RequestID)
 	op := Operation{Access: route.Access, Handle: func(context.Context, *Call) (any, error) {
 		return nil, route.Serve(w, r, c)

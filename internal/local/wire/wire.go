@@ -149,6 +149,8 @@ type Call struct {
 	// Input is the body of a JSON request, an empty object where there was
 	// none, or the form fields of a Query request as an object.
 	Input json.RawMessage
+	// Target is what the path of a REST request names, such as a function.
+	Target string
 
 	// Resources are what the call was about.
 	Resources []Resource
@@ -187,6 +189,8 @@ type KMSUse struct {
 	KeyARN    string
 	// Context is the encryption context.
 	Context map[string]string
+	// Err is why the caller may not use the key, or nil.
+	Err error
 }
 
 // A Companion is a further record of a call, such as the GetSecretValue of
