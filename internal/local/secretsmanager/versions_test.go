@@ -39,7 +39,7 @@ func drawCall(t *rapid.T) call {
 	id := rapid.SampledFrom([]string{"v1", "v2", "v3", "v4", "v5"})
 	label := rapid.SampledFrom([]string{labelCurrent, labelPrevious, labelPending, "REKEY_SUPPLIED", "X"})
 	maybe := rapid.SampledFrom([]string{"", "v1", "v2", "v3", "v4", "v5", "v9"})
-	switch rapid.IntRange(0, 4).Draw(t, "operation") {
+	switch rapid.IntRange(0, 5).Draw(t, "operation") {
 	case 0, 1:
 		version, val := id.Draw(t, "id"), rapid.SampledFrom([]string{"a", "b"}).Draw(t, "value")
 		labels := rapid.SliceOfNDistinct(label, 1, 3, rapid.ID).Draw(t, "labels")
@@ -59,6 +59,11 @@ func drawCall(t *rapid.T) call {
 		version := id.Draw(t, "id")
 		return call{"begin " + version, func(v versions, now time.Time) (versions, error) {
 			return v.begin(now, version, nil, "")
+		}}
+	case 4:
+		version := id.Draw(t, "id")
+		return call{"end AWSPENDING of " + version, func(v versions, _ time.Time) (versions, error) {
+			return v.endPending(version), nil
 		}}
 	default:
 		version := id.Draw(t, "id")
@@ -119,6 +124,54 @@ func checkPromises(t *rapid.T, name string, before, next versions) {
 		if after := next.byID[id]; ver.value != nil && after != nil && !after.value.equal(ver.value) {
 			t.Fatalf("%s: the value of %s changed", name, id)
 		}
+	}
+}
+
+// TestVersionsKeepTheirLimits puts more versions than a secret may have, under
+// more labels than there may be, over minutes or days.
+func TestVersionsKeepTheirLimits(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		var v versions
+		now := time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)
+		pause := rapid.SampledFrom([]time.Duration{time.Minute, time.Hour, 25 * time.Hour})
+		for i := range rapid.IntRange(100, 250).Draw(t, "puts") {
+			now = now.Add(pause.Draw(t, "pause"))
+			var labels []string
+			for range rapid.IntRange(0, 3).Draw(t, "labels") {
+				labels = append(labels, fmt.Sprintf("L%d", rapid.IntRange(0, 150).Draw(t, "label")))
+			}
+			before := snapshot(v)
+			next, err := v.put(now, fmt.Sprintf("v%03d", i), text("x"), "", labels...)
+			if err != nil {
+				if diff := cmp.Diff(before, snapshot(next)); !errors.Is(err, errTooMany) || diff != "" {
+					t.Fatalf("put %d: %v, and what changed:\n%s", i, err, diff)
+				}
+				continue
+			}
+			checkLimits(t, next, now)
+			v = next
+		}
+	})
+}
+
+func checkLimits(t *rapid.T, v versions, now time.Time) {
+	labelled, idle := 0, 0
+	for id, ver := range v.byID {
+		switch n := len(v.labelsOf(id)); {
+		case n > maxLabels:
+			t.Fatalf("%s has %d labels", id, n)
+		case n > 0:
+			labelled++
+		case now.Sub(ver.created) >= youngFor:
+			idle++
+		}
+	}
+	if labelled > maxVersions {
+		t.Fatalf("%d versions have labels", labelled)
+	}
+	if len(v.byID) > maxVersions && idle > 0 {
+		t.Fatalf("%d versions, %d of which have no label and are a day old", len(v.byID), idle)
 	}
 }
 
