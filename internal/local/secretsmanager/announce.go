@@ -56,7 +56,7 @@ func (s *Service) announceRotation(st *secret, token, name, message string) {
 
 // announceDeletion tells of the deletion of a secret's versions.
 func (s *Service) announceDeletion(st *secret, name string) {
-	s.serviceEvent(st, name, newToken(), "", map[string]any{"ARN": st.ARN, "Name": st.Name})
+	s.serviceEvent(st, name, wire.NewID(), "", map[string]any{"ARN": st.ARN, "Name": st.Name})
 }
 
 // serviceEvent writes a service event to the trail, and publishes it as the
@@ -75,7 +75,7 @@ func (s *Service) serviceEvent(st *secret, name, requestID, message string, addi
 			UserIdentity: userIdentity{AccountID: s.opts.Account, InvokedBy: eventSource},
 			EventSource:  eventSource, EventName: name, AWSRegion: s.opts.Region,
 			SourceIPAddress: eventSource, UserAgent: eventSource, ErrorMessage: message,
-			AdditionalEventData: additional, RequestID: requestID, EventID: newToken(),
+			AdditionalEventData: additional, RequestID: requestID, EventID: wire.NewID(),
 			EventType: "AwsServiceEvent", RecipientAccountID: s.opts.Account, EventCategory: "Management",
 		})
 	}

@@ -94,7 +94,7 @@ func recreated(e *entry, in *createInput, val *value) (*versionName, error) {
 	if st.deleted() {
 		return nil, invalidRequest("You can't create this secret because a secret with this name is already scheduled for deletion.")
 	}
-	if v := st.versions.byID[in.ClientRequestToken]; v != nil && val != nil {
+	if v := st.versions.get(in.ClientRequestToken); v != nil && val != nil {
 		if !v.value.equal(val) {
 			return nil, tokenInUse(in.ClientRequestToken, e.arn)
 		}
@@ -159,7 +159,7 @@ type Definition struct {
 // tags, and keeps everything else. The error is a [*wire.Error] as of
 // CreateSecret.
 func (s *Service) Provision(d Definition) (arn string, err error) {
-	in := &createInput{Name: d.Name, Description: d.Description, KMSKeyID: d.KMSKeyID, ClientRequestToken: newToken()}
+	in := &createInput{Name: d.Name, Description: d.Description, KMSKeyID: d.KMSKeyID, ClientRequestToken: wire.NewID()}
 	for key, val := range d.Tags {
 		in.Tags = append(in.Tags, tag{key, val})
 	}
@@ -188,16 +188,4 @@ func (s *Service) Provision(d Definition) (arn string, err error) {
 		return nil
 	})
 	return e.arn, err
-}
-
-// newToken returns a random UUID, which is what SDKs send as request tokens.
-func newToken() string {
-	const hex = "0123456789abcdef"
-	b := []byte("xxxxxxxx-xxxx-4xxx-8xxx-xxxxxxxxxxxx")
-	for i, r := range b {
-		if r == 'x' {
-			b[i] = hex[randomInt(len(hex))]
-		}
-	}
-	return string(b)
 }

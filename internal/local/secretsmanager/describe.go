@@ -117,7 +117,7 @@ func (s *Service) listSecretVersionIDs(_ context.Context, c *wire.Call, in *vers
 		return nil, err
 	}
 	var all []versionOutput
-	for _, v := range st.versions.oldestFirst() {
+	for _, v := range st.versions.all {
 		labels := st.versions.labelsOf(v.id)
 		if len(labels) == 0 && !in.IncludeDeprecated {
 			continue

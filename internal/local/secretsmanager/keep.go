@@ -21,7 +21,7 @@ func (s *Service) load() error {
 		if err := decode(&st.meta); err != nil {
 			return err
 		}
-		st.versions = versions{byID: make(map[string]*version), labels: st.Labels}.clone()
+		st.versions = versions{labels: st.Labels}.clone()
 		s.insert(newEntry(st))
 		return nil
 	})
@@ -35,7 +35,7 @@ func (s *Service) load() error {
 			return fmt.Errorf("decoding version %s: %w", key, store.ErrTampered)
 		}
 		if e := s.byARN[r.ARN]; e != nil {
-			e.state.Load().versions.byID[r.ID] = r.version()
+			e.state.Load().versions.set(r.version())
 		}
 		return nil
 	})
@@ -51,25 +51,24 @@ func (s *Service) insert(e *entry) {
 // save writes what differs between two states of a secret; before is nil for
 // a new one.
 func (s *Service) save(e *entry, before, next *secret) error {
-	next.Labels = next.versions.labels
-	next.Accessed = e.access.keep(next.versions)
+	if before == nil {
+		before = new(secret)
+	}
+	changed, gone := next.versions.since(before.versions)
+	e.access.forget(gone)
+	if s.opts.Store == nil {
+		return nil
+	}
+	next.Labels, next.Accessed = next.versions.labels, e.access.keep()
 	err := s.opts.Store.Update(func(tx *store.Tx) error {
-		for id, v := range next.versions.byID {
-			if before != nil && before.versions.byID[id] == v {
-				continue
-			}
-			if err := tx.Put(versionTable, e.arn+"/"+id, v.record(e.arn)); err != nil {
+		for _, v := range changed {
+			if err := tx.Put(versionTable, e.arn+"/"+v.id, v.record(e.arn)); err != nil {
 				return err
 			}
 		}
-		if before != nil {
-			for id := range before.versions.byID {
-				if next.versions.byID[id] != nil {
-					continue
-				}
-				if err := tx.Delete(versionTable, e.arn+"/"+id); err != nil {
-					return err
-				}
+		for _, id := range gone {
+			if err := tx.Delete(versionTable, e.arn+"/"+id); err != nil {
+				return err
 			}
 		}
 		return tx.Put(secretTable, e.arn, next.meta)
@@ -83,8 +82,8 @@ func (s *Service) save(e *entry, before, next *secret) error {
 // erase removes a secret from the store.
 func (s *Service) erase(st *secret) error {
 	err := s.opts.Store.Update(func(tx *store.Tx) error {
-		for id := range st.versions.byID {
-			if err := tx.Delete(versionTable, st.ARN+"/"+id); err != nil {
+		for _, v := range st.versions.all {
+			if err := tx.Delete(versionTable, st.ARN+"/"+v.id); err != nil {
 				return err
 			}
 		}

@@ -52,7 +52,7 @@ func refusedPut(err error, token, arn string) error {
 // refusedMove says why a label could not be moved.
 func refusedMove(err error, v versions, in *stageInput) error {
 	switch {
-	case errors.Is(err, errNoVersion) && in.MoveToVersionID != "" && v.byID[in.MoveToVersionID] == nil:
+	case errors.Is(err, errNoVersion) && in.MoveToVersionID != "" && v.get(in.MoveToVersionID) == nil:
 		return noValueFor("VersionId", in.MoveToVersionID)
 	case errors.Is(err, errNoVersion):
 		return noValueFor("VersionId", in.RemoveFromVersionID)

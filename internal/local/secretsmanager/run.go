@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/rekey-go/rekey/internal/local/wire"
 )
 
 // A run is a rotation in progress. It is kept until the rotation has
@@ -55,13 +57,13 @@ func (s *Service) startRun(next *secret, token string, test bool) error {
 		next.Rotation.plan(s.now())
 	}
 	next.versions = after
-	next.Run = &run{Token: token, RotationToken: newToken(), Test: test, Started: s.now()}
+	next.Run = &run{Token: token, RotationToken: wire.NewID(), Test: test, Started: s.now()}
 	return nil
 }
 
 // takeUp begins the rotation again whose version is AWSPENDING.
 func (s *Service) takeUp(next *secret) {
-	next.Run = &run{Token: next.versions.labels[labelPending], RotationToken: newToken(), Started: s.now()}
+	next.Run = &run{Token: next.versions.labels[labelPending], RotationToken: wire.NewID(), Started: s.now()}
 }
 
 // reattempt takes up the rotation that left AWSPENDING behind, unless it runs

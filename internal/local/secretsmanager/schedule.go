@@ -3,6 +3,8 @@ package secretsmanager
 import (
 	"errors"
 	"time"
+
+	"github.com/rekey-go/rekey/internal/local/wire"
 )
 
 // arm starts the timers of a secret's deletion and of its next window, in
@@ -95,7 +97,7 @@ func (s *Service) windowOpens(e *entry, opens time.Time) {
 
 // startScheduled begins a rotation, or takes up the one that was left.
 func (s *Service) startScheduled(next *secret) bool {
-	err := s.startRun(next, newToken(), false)
+	err := s.startRun(next, wire.NewID(), false)
 	if errors.Is(err, errPending) {
 		s.takeUp(next)
 		return true

@@ -121,11 +121,19 @@ func (l *accessLog) latest() time.Time {
 	return l.last
 }
 
-// keep returns the days of the versions that there still are, for the store.
-func (l *accessLog) keep(v versions) map[string]time.Time {
+// forget drops what was noted of versions.
+func (l *accessLog) forget(ids []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	maps.DeleteFunc(l.days, func(id string, _ time.Time) bool { return v.byID[id] == nil })
+	for _, id := range ids {
+		delete(l.days, id)
+	}
+}
+
+// keep returns the days of all versions, for the store.
+func (l *accessLog) keep() map[string]time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	return maps.Clone(l.days)
 }
 

@@ -2,7 +2,6 @@ package secretsmanager
 
 import (
 	"context"
-	"maps"
 	"slices"
 
 	"github.com/rekey-go/rekey/internal/local/wire"
@@ -86,11 +85,11 @@ func (s *Service) updateSecret(_ context.Context, c *wire.Call, in *updateInput)
 // reencrypted returns the versions with those under a label that the service
 // gives encrypted with another key.
 func (v versions) reencrypted(keyID string) versions {
-	next := versions{byID: maps.Clone(v.byID), labels: v.labels}
+	next := v.clone()
 	for _, ver := range v.inUse() {
 		changed := *ver
 		changed.keyID = keyID
-		next.byID[ver.id] = &changed
+		next.set(&changed)
 	}
 	return next
 }

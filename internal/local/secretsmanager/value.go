@@ -80,7 +80,7 @@ func (s *Service) put(e *entry, id string, val *value, labels []string, extra ..
 		if err != nil {
 			return refusedPut(err, id, e.arn)
 		}
-		if after.byID[id] == before.byID[id] && len(extra) == 0 {
+		if after.get(id) == before.get(id) && len(extra) == 0 {
 			return errUnchanged
 		}
 		for _, change := range extra {
@@ -184,7 +184,7 @@ func readable(v versions, id, label string) (*version, error) {
 		}
 		return ver, nil
 	}
-	ver := v.byID[id]
+	ver := v.get(id)
 	switch {
 	case ver == nil:
 		return nil, noValueFor("VersionId", id)

@@ -89,20 +89,56 @@ type version struct {
 //   - when AWSCURRENT moves, AWSPREVIOUS goes to the version that it left;
 //   - a version without a value carries a label.
 type versions struct {
-	byID   map[string]*version // :: version id
-	labels map[string]string   // :: label -> version id
+	// all are in the order in which they were made. A secret has some hundred
+	// at most, unless they are of one day; each write copies the list, and
+	// what is asked for most is at its end.
+	all    []*version
+	labels map[string]string // :: label -> version id
 }
 
 func (v versions) clone() versions {
-	c := versions{byID: maps.Clone(v.byID), labels: maps.Clone(v.labels)}
-	if c.byID == nil {
-		c.byID, c.labels = make(map[string]*version), make(map[string]string)
+	c := versions{all: slices.Clone(v.all), labels: maps.Clone(v.labels)}
+	if c.labels == nil {
+		c.labels = make(map[string]string)
 	}
 	return c
 }
 
+// get returns the version of an id, or nil.
+func (v versions) get(id string) *version {
+	for _, ver := range slices.Backward(v.all) {
+		if ver.id == id {
+			return ver
+		}
+	}
+	return nil
+}
+
 // at returns the version that carries a label, or nil.
-func (v versions) at(label string) *version { return v.byID[v.labels[label]] }
+func (v versions) at(label string) *version {
+	if id := v.labels[label]; id != "" {
+		return v.get(id)
+	}
+	return nil
+}
+
+// set puts a version in its place, and in that of the one that it follows.
+func (v *versions) set(ver *version) {
+	i, there := slices.BinarySearchFunc(v.all, ver, byAge)
+	if there {
+		v.all[i] = ver
+	} else {
+		v.all = slices.Insert(v.all, i, ver)
+	}
+}
+
+// byAge orders versions by the time they were made.
+func byAge(a, b *version) int {
+	if c := a.created.Compare(b.created); c != 0 {
+		return c
+	}
+	return strings.Compare(a.id, b.id)
+}
 
 // labelsOf returns the labels of a version in alphabetical order.
 func (v versions) labelsOf(id string) []string {
@@ -122,7 +158,7 @@ func (v versions) labelsOf(id string) []string {
 // nothing.
 func (v versions) put(now time.Time, id string, val *value, keyID string, labels ...string) (versions, error) {
 	created := now
-	if old := v.byID[id]; old != nil && old.value != nil {
+	if old := v.get(id); old != nil && old.value != nil {
 		if !old.value.equal(val) {
 			return v, errOtherValue
 		}
@@ -131,7 +167,7 @@ func (v versions) put(now time.Time, id string, val *value, keyID string, labels
 		created = old.created
 	}
 	next := v.clone()
-	next.byID[id] = &version{id: id, created: created, keyID: keyID, value: val}
+	next.set(&version{id: id, created: created, keyID: keyID, value: val})
 	if v.at(labelCurrent) == nil {
 		labels = append(slices.Clone(labels), labelCurrent)
 	}
@@ -165,7 +201,7 @@ func (v versions) promote(id string) {
 func (v versions) move(now time.Time, label, from, to string) (versions, error) {
 	at := v.labels[label]
 	switch {
-	case from != "" && v.byID[from] == nil || to != "" && v.byID[to] == nil:
+	case from != "" && v.get(from) == nil || to != "" && v.get(to) == nil:
 		return v, errNoVersion
 	case from != "" && from != at:
 		return v, errNotAttached
@@ -173,7 +209,7 @@ func (v versions) move(now time.Time, label, from, to string) (versions, error) 
 		return v, errMustName
 	case label == labelCurrent && to == "":
 		return v, errKeepCurrent
-	case label == labelCurrent && v.byID[to].value == nil:
+	case label == labelCurrent && v.get(to).value == nil:
 		return v, errEmptyCurrent
 	case at == to:
 		return v, nil
@@ -197,11 +233,11 @@ func (v versions) begin(now time.Time, id string, val *value, keyID string) (ver
 	if pending := v.labels[labelPending]; pending != "" && pending != v.labels[labelCurrent] {
 		return v, errPending
 	}
-	if v.byID[id] != nil {
+	if v.get(id) != nil {
 		return v, errVersionExists
 	}
 	next := v.clone()
-	next.byID[id] = &version{id: id, created: now, keyID: keyID, value: val}
+	next.set(&version{id: id, created: now, keyID: keyID, value: val})
 	next.labels[labelPending] = id
 	return next.settled(v, now)
 }
@@ -220,11 +256,11 @@ func (v versions) endPending(id string) versions {
 // discard removes a version that carries no label but AWSPENDING.
 func (v versions) discard(id string) versions {
 	next := v.endPending(id)
-	if next.byID[id] == nil || len(next.labelsOf(id)) > 0 {
+	if len(next.labelsOf(id)) > 0 {
 		return next
 	}
 	next = next.clone()
-	delete(next.byID, id)
+	next.all = slices.DeleteFunc(next.all, func(ver *version) bool { return ver.id == id })
 	return next
 }
 
@@ -246,44 +282,42 @@ func (v versions) settled(before versions, now time.Time) (versions, error) {
 }
 
 // dropEmpty removes versions that have neither a value nor a label.
-func (v versions) dropEmpty() {
-	for id, ver := range v.byID {
-		if ver.value == nil && len(v.labelsOf(id)) == 0 {
-			delete(v.byID, id)
-		}
-	}
+func (v *versions) dropEmpty() {
+	v.all = slices.DeleteFunc(v.all, func(ver *version) bool {
+		return ver.value == nil && len(v.labelsOf(ver.id)) == 0
+	})
 }
 
 // prune removes the oldest versions beyond maxVersions that carry no label
 // and are not young.
-func (v versions) prune(now time.Time) {
-	over := len(v.byID) - maxVersions
-	if over <= 0 {
-		return
-	}
-	labelled := make(map[string]bool, len(v.labels))
-	for _, id := range v.labels {
-		labelled[id] = true
-	}
-	for _, ver := range v.oldestFirst() {
-		if over == 0 || now.Sub(ver.created) < youngFor {
-			return
+func (v *versions) prune(now time.Time) {
+	over := len(v.all) - maxVersions
+	v.all = slices.DeleteFunc(v.all, func(ver *version) bool {
+		if over <= 0 || now.Sub(ver.created) < youngFor || len(v.labelsOf(ver.id)) > 0 {
+			return false
 		}
-		if !labelled[ver.id] {
-			delete(v.byID, ver.id)
-			over--
-		}
-	}
+		over--
+		return true
+	})
 }
 
-// oldestFirst lists the versions by the time they were made.
-func (v versions) oldestFirst() []*version {
-	return slices.SortedFunc(maps.Values(v.byID), func(a, b *version) int {
-		if c := a.created.Compare(b.created); c != 0 {
-			return c
+// since lists the versions that are not as they were before, and the ids of
+// those that are gone.
+func (v versions) since(before versions) (changed []*version, gone []string) {
+	old, now := before.all, v.all
+	for len(old) > 0 || len(now) > 0 {
+		switch {
+		case len(old) > 0 && len(now) > 0 && old[0] == now[0]:
+			old, now = old[1:], now[1:]
+		case len(old) == 0 || len(now) > 0 && byAge(now[0], old[0]) < 0:
+			changed, now = append(changed, now[0]), now[1:]
+		case len(now) == 0 || byAge(old[0], now[0]) < 0:
+			gone, old = append(gone, old[0].id), old[1:]
+		default: // another state of the same version
+			changed, old, now = append(changed, now[0]), old[1:], now[1:]
 		}
-		return strings.Compare(a.id, b.id)
-	})
+	}
+	return changed, gone
 }
 
 // movedTo lists the labels that are on another version than they were before,
