@@ -1,20 +1,28 @@
-// Package rotationtest is the suite that every strategy passes.
+// Package rotationtest is the suite that every strategy passes, yours too.
 //
-// It runs a rotation once to count the calls that it makes to the store and to
-// the database, and then again and again, each time with the process killed at
-// another of them, once before the call takes effect and once after. Secrets
-// Manager then repeats the rotation, and the suite checks what must hold:
+// [Exercise] runs a rotation once to count the calls that it makes, to the store
+// and to the server or service, and then again and again, each time with
+// another fault at another of them: the call fails, before or after it took
+// effect; it is made twice; the process is killed before it, or after it; it
+// takes effect only when the retry is over. Secrets Manager then repeats the
+// rotation, and the suite checks what must hold:
 //
-//   - at every moment the server accepts the version with AWSCURRENT or the
-//     one with AWSPENDING
+//   - at every moment the version with AWSCURRENT or the one with AWSPENDING is
+//     accepted
 //   - the repeated rotation ends well, with the new version current and
 //     accepted, and announced
 //   - a step that comes twice, late, at the same time as its like or in any
 //     order harms nothing
+//   - what was superseded is accepted until it is retired and refused after it;
+//     nothing is retired while a rotation is under way
+//   - no log line and no error holds a value
 //
 // It also puts secrets into the states that stop other rotations: a current
 // value that the server does not know, and a rotation that was given up
 // halfway.
+//
+// [Explore] goes through every order of steps, kills and repeats that there is,
+// on a store and a server in memory.
 package rotationtest
 
 import (
@@ -74,14 +82,15 @@ func Exercise(t *testing.T, setup func(t *testing.T) Target) {
 	t.Run("a rotation without a fault", func(t *testing.T) {
 		r := newRun(t, setup(t))
 		p := r.process()
+		p.fault.after = func() { r.checkAccepted(t) }
 		r.mustRotate(t, p)
 		r.checkEnd(t)
-		calls = p.crash.calls
+		calls = p.fault.calls
 	})
 	for n := range calls {
-		for _, after := range []bool{false, true} {
-			t.Run(fmt.Sprintf("killed at call %d of %d, after it: %v", n+1, calls, after), func(t *testing.T) {
-				killed(t, newRun(t, setup(t)), &crash{left: n, after: after})
+		for kind, what := range kinds {
+			t.Run(fmt.Sprintf("call %d of %d %s", n+1, calls, what), func(t *testing.T) {
+				faulty(t, newRun(t, setup(t)), &fault{kind: kind, at: n})
 			})
 		}
 	}
@@ -94,20 +103,30 @@ func Exercise(t *testing.T, setup func(t *testing.T) Target) {
 		"the test of the new credential fails":              failing,
 		"the current value is wrong, the one before right":  wrongCurrent,
 		"a rotation that was given up after it set":         givenUp,
+		"two rotations that were given up after they set":   givenUpTwice,
 	}
 	for name, run := range cases {
 		t.Run(name, func(t *testing.T) { run(t, newRun(t, setup(t))) })
 	}
+	t.Run("retired", func(t *testing.T) { exerciseRetire(t, setup) })
 }
 
-// killed kills a rotation, and has it repeated.
-func killed(t *testing.T, r *run, c *crash) {
+// faulty lets something befall a rotation, and has it repeated: by the same
+// process, unless that one is dead.
+func faulty(t *testing.T, r *run, f *fault) {
 	t.Helper()
-	if err := r.processWith(c).rotate(t.Context()); !errors.Is(err, errCrash) {
-		t.Fatalf("the rotation ended with %v, want the kill", err)
-	}
+	p := r.processWith(f)
+	err := p.rotate(t.Context())
 	r.checkAccepted(t)
-	r.mustRotate(t, r.process())
+	if killed := errors.Is(err, errKilled); killed != f.dead {
+		t.Fatalf("the rotation ended with %v", err)
+	}
+	if f.dead {
+		p = r.process()
+	}
+	r.mustRotate(t, p)
+	r.checkEnd(t)
+	f.settle()
 	r.checkEnd(t)
 }
 
@@ -203,7 +222,7 @@ func failing(t *testing.T, r *run) {
 		t.Fatalf("got %v, want %v", err, errTest)
 	}
 	if err := r.accepted(t.Context(), rotation.LabelCurrent); err != nil {
-		t.Errorf("after a failed test the server refuses AWSCURRENT: %v", err)
+		t.Errorf("after a failed test AWSCURRENT is refused: %v", err)
 	}
 	p.refuse = nil
 	r.mustRotate(t, p)
@@ -235,24 +254,22 @@ func givenUp(t *testing.T, r *run) {
 	r.checkEnd(t)
 }
 
-// refusing is a strategy whose test fails while refuse says so.
-type refusing struct {
-	rotation.Strategy
-	process *process
-}
-
-// Test fails, or passes on.
-func (s refusing) Test(ctx context.Context, c rotation.Change) error {
-	if s.process.refuse != nil {
-		return s.process.refuse
+// givenUpTwice leaves two versions that the server may know and nobody needs.
+// AWS lets a rotation begin on top of another only where somebody took
+// AWSPENDING away by hand; until it has set its value, consumers may be without
+// one.
+func givenUpTwice(t *testing.T, r *run) {
+	t.Helper()
+	for _, r.token = range []string{"version-2", "version-3"} {
+		p := r.process()
+		for _, step := range []rotation.Step{rotation.StepCreate, rotation.StepSet} {
+			if err := p.step(t.Context(), step); err != nil {
+				t.Fatalf("%s to %s: %v", step, r.token, err)
+			}
+		}
+		r.checkAccepted(t)
 	}
-	return s.Strategy.Test(ctx, c)
-}
-
-// Restore passes on, where the strategy can.
-func (s refusing) Restore(ctx context.Context, c rotation.Change) error {
-	if restorer, ok := s.Strategy.(rotation.Restorer); ok {
-		return restorer.Restore(ctx, c)
-	}
-	return nil
+	r.token = "version-4"
+	r.mustRotate(t, r.process())
+	r.checkEnd(t)
 }

@@ -39,6 +39,13 @@ func (s *Server) Users() map[string]string {
 	return maps.Clone(s.passwords)
 }
 
+// logins returns the users with the newer and the older of their passwords.
+func (s *Server) logins() (first, second map[string]string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.passwords), maps.Clone(s.second)
+}
+
 // Fail lets every login fail from now on; with nil no longer.
 func (s *Server) Fail(err error) {
 	s.mu.Lock()

@@ -115,6 +115,13 @@ func (s *Store) Get(_ context.Context, _, version, label string) (rotation.Value
 	return v, nil
 }
 
+// all returns the values of all versions.
+func (s *Store) all() map[string]rotation.Value {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.values)
+}
+
 // Unlabelled returns the versions without a label, newest first.
 func (s *Store) Unlabelled(context.Context, string) ([]string, error) {
 	s.mu.Lock()
