@@ -197,7 +197,7 @@ func (n *node) user(ctx context.Context, name string) (rules, error) {
 }
 
 // change applies rules to a user and has the server write them down, in one
-// transaction: whatever becomes of this process, it is both or neither.
+// transaction: if this process ends on the way, it is both or neither.
 func (n *node) change(ctx context.Context, user string, rules ...string) error {
 	doing := fmt.Sprintf("changing the user %q at %s", user, n.login.Host)
 	writeDown, err := n.writeDown(ctx)

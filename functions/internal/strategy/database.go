@@ -6,6 +6,7 @@ import (
 
 	"github.com/rekey-go/rekey/rotation"
 	"github.com/rekey-go/rekey/rotation/postgres"
+	"github.com/rekey-go/rekey/rotation/redis"
 )
 
 // databases are the kinds of database servers, and how the functions reach
@@ -36,7 +37,7 @@ func Databases(store rotation.Store, getenv func(string) string) (rotation.Choos
 type server struct {
 	rotation.Database
 	dual    bool // a user may have two passwords
-	maxName int  // the longest name of a user in bytes
+	maxName int  // the longest name of a user in bytes; the usual one if zero
 }
 
 // server returns the kind that the member "engine" of a value names, by the
@@ -45,6 +46,8 @@ func (d *databases) server(engine string) (server, error) {
 	switch engine {
 	case "", "postgres", "postgresql", "aurora-postgresql":
 		return server{Database: postgres.New(d.reach), maxName: postgres.MaxName}, nil
+	case "redis", "valkey":
+		return server{Database: redis.New(d.reach), dual: true}, nil
 	}
 	return server{}, fmt.Errorf("%w: no strategy is for the engine %q of the secret's value", rotation.ErrConfiguration, engine)
 }
