@@ -89,7 +89,7 @@ func (a *app) serve(ctx context.Context, s *stack.Stack, f upFlags, took time.Du
 type readiness struct {
 	AWS        string `json:"aws"`
 	API        string `json:"api"`
-	AdminToken string `json:"adminToken"`
+	AdminToken string `json:"adminToken,omitempty"`
 	PID        int    `json:"pid"`
 }
 
@@ -109,7 +109,11 @@ func (r readiness) write(path string) error {
 
 func (r readiness) print(w io.Writer, s *stack.Stack) {
 	fmt.Fprintf(w, "export AWS_ENDPOINT_URL=%s AWS_REGION=us-east-1 AWS_DEFAULT_REGION=us-east-1 AWS_ACCESS_KEY_ID=%s AWS_SECRET_ACCESS_KEY=%s\n", r.AWS, stack.Operator, stack.Operator)
-	fmt.Fprintf(w, "export REKEY_API=%s REKEY_ADMIN_TOKEN=%s\n\n", r.API, r.AdminToken)
+	fmt.Fprintf(w, "export REKEY_API=%s", r.API)
+	if r.AdminToken != "" {
+		fmt.Fprintf(w, " REKEY_ADMIN_TOKEN=%s", r.AdminToken)
+	}
+	fmt.Fprint(w, "\n\n")
 	fmt.Fprintf(w, "HTTP API   %s\n", r.API)
 	for _, route := range s.Engine.Routes() {
 		fmt.Fprintf(w, "  %-6s %-24s -> %s\n", route.Method, route.Path, functionName(route.FunctionARN))

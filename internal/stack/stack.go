@@ -21,6 +21,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 
 	"github.com/rekey-go/rekey/functions/admin"
 	"github.com/rekey-go/rekey/internal/local"
@@ -63,7 +64,7 @@ type Stack struct {
 	Engine *local.Engine
 	// Database is nil with [Options.NoDatabase].
 	Database *pgserver.Server
-	// AdminToken opens the admin API.
+	// AdminToken opens the admin API. It is empty where the template has none.
 	AdminToken string
 	// Stage is the value of the template's parameter.
 	Stage string
@@ -135,7 +136,8 @@ func (s *Stack) startEngine(ctx context.Context, opts *Options) (err error) {
 }
 
 // storeFirstValues stores what an operator stores right after a deployment:
-// the admin tokens, and the superuser's login. No other secret gets a value.
+// the admin tokens, and the superuser's login. No other secret gets a value. A
+// template of the user's own need not have these secrets.
 func (s *Stack) storeFirstValues(ctx context.Context, opts *Options) error {
 	tokens := opts.AdminTokens
 	if len(tokens) == 0 {
@@ -146,13 +148,29 @@ func (s *Stack) storeFirstValues(ctx context.Context, opts *Options) error {
 	for i, token := range tokens {
 		held.Tokens = append(held.Tokens, admin.NewToken("local-"+strconv.Itoa(i+1), token))
 	}
-	if err := s.put(ctx, "admin-tokens", held); err != nil || s.Database == nil {
-		return err
+	if err := s.put(ctx, "admin-tokens", held); err != nil {
+		if !isAbsent(err) {
+			return err
+		}
+		s.AdminToken = "" // it opens nothing
 	}
-	return s.put(ctx, "database-superuser", map[string]any{
+	if s.Database == nil {
+		return nil
+	}
+	err := s.put(ctx, "database-superuser", map[string]any{
 		"engine": "postgres", "host": s.Database.Host, "port": s.Database.Port,
 		"username": s.Database.User, "password": s.Database.Password, "dbname": sampleDatabase,
 	})
+	if isAbsent(err) {
+		return nil
+	}
+	return err
+}
+
+// isAbsent reports whether there is no secret to put a value into.
+func isAbsent(err error) bool {
+	_, absent := errors.AsType[*types.ResourceNotFoundException](err)
+	return absent
 }
 
 func (s *Stack) put(ctx context.Context, name string, value any) error {
