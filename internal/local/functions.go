@@ -62,6 +62,9 @@ func (e *Engine) makeFunction(r template.Resource) error {
 	}
 	if p.Reserved != nil {
 		f.ReservedConcurrency = *p.Reserved
+		if *p.Reserved == 0 {
+			f.ReservedConcurrency = lambda.NoConcurrency
+		}
 	}
 	if err := e.load(r, &p, &f); err != nil {
 		return err

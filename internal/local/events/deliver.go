@@ -144,7 +144,7 @@ func (s *Service) bury(d *delivery, f failure, exhausted string) {
 		log.Warn("event dropped: target has no dead letter queue")
 		return
 	}
-	attributes := map[string]string{
+	attributes := map[string]any{
 		"RULE_ARN":       d.ruleARN,
 		"TARGET_ARN":     d.target.ARN,
 		"ERROR_CODE":     f.code,

@@ -52,10 +52,10 @@ type Lambda interface {
 	InvokeAsync(functionARN string, payload []byte) error
 }
 
-// Queues take messages. Its errors are judged as those of [Lambda];
-// QueueDoesNotExist is final too.
+// Queues take messages, whose attributes are strings and ints. Its errors are
+// judged as those of [Lambda]; QueueDoesNotExist is final too.
 type Queues interface {
-	Deliver(queueARN, body string, attributes map[string]string) error
+	Deliver(queueARN, body string, attributes map[string]any) error
 }
 
 // Options configure a [Service].

@@ -2,6 +2,7 @@ package lambda
 
 import (
 	"encoding/json"
+	"net/http"
 	"strings"
 	"time"
 
@@ -37,25 +38,40 @@ func (s *Service) accept(f *function, id string, payload []byte) error {
 	return nil
 }
 
-// deliver tries an event until its function succeeds or the tries are used up.
+// deliver tries an event until its function succeeds or the tries are used up,
+// and tells what came of it.
 func (s *Service) deliver(functionARN, id string, payload []byte) {
+	began := s.opts.Clock.Now()
 	for try := 0; ; try++ {
 		f, err := s.find(functionARN) // its configuration may have been replaced
 		if err != nil {
 			return
 		}
-		out, err := s.attempt(f, newInvocation(id, payload))
-		switch {
-		case err == nil && out.functionError == "":
-			return
-		case s.ctx.Err() != nil:
-			return
-		case try >= len(s.opts.AsyncRetry):
-			s.bury(f, id, payload, out, err)
-			return
-		case !s.pause(s.opts.AsyncRetry[try]):
+		inv := newInvocation(id, payload)
+		out, err := s.attempt(f, inv)
+		if s.ctx.Err() != nil {
 			return
 		}
+		r := result{condition: succeeded, tries: try + 1, out: out, err: err}
+		if err == nil && out.functionError == "" {
+			s.tell(f, inv, r)
+			return
+		}
+		handling := s.handling(f)
+		retries := handling.retries(s.opts.AsyncRetry)
+		switch {
+		case try >= len(retries):
+			r.condition = retriesExhausted
+		case handling.tooOld(s.opts.Clock.Now().Add(retries[try]).Sub(began)):
+			r.condition = eventAgeExceeded
+		case s.pause(retries[try]):
+			continue
+		default:
+			return
+		}
+		s.tell(f, inv, r)
+		s.bury(f, id, payload, out, err)
+		return
 	}
 }
 
@@ -86,9 +102,9 @@ func (s *Service) pause(d time.Duration) bool {
 
 // bury sends an event that could not be worked on to the dead letter queue.
 func (s *Service) bury(f *function, id string, payload []byte, out outcome, err error) {
-	attributes := map[string]string{"RequestID": id, "ErrorCode": "200", "ErrorMessage": errorMessage(out)}
+	attributes := map[string]any{"RequestID": id, "ErrorCode": http.StatusOK, "ErrorMessage": errorMessage(out)}
 	if err != nil {
-		attributes["ErrorCode"], attributes["ErrorMessage"] = "500", err.Error()
+		attributes["ErrorCode"], attributes["ErrorMessage"] = http.StatusInternalServerError, err.Error()
 	}
 	log := s.opts.Logger.With("function", f.Name, "request", id, "code", attributes["ErrorCode"])
 	if f.DeadLetterARN == "" || s.opts.Queues == nil {

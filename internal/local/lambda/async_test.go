@@ -83,15 +83,16 @@ func TestAnEventIsTriedThreeTimesAndThenBuried(t *testing.T) {
 	if got.Body != string(body) {
 		t.Errorf("dead letter: %s, want %s", got.Body, body)
 	}
-	attributes := make(map[string]string)
-	for name, a := range got.MessageAttributes {
-		attributes[name] = a.StringValue
-	}
-	if len(attributes["RequestID"]) != 36 {
-		t.Errorf("request id %q", attributes["RequestID"])
+	attributes := got.MessageAttributes
+	if len(attributes["RequestID"].StringValue) != 36 {
+		t.Errorf("request id %v", attributes["RequestID"])
 	}
 	delete(attributes, "RequestID")
-	if diff := cmp.Diff(map[string]string{"ErrorCode": "200", "ErrorMessage": "third"}, attributes); diff != "" {
+	want := map[string]sqs.MessageAttribute{
+		"ErrorCode":    {DataType: "Number", StringValue: "200"},
+		"ErrorMessage": {DataType: "String", StringValue: "third"},
+	}
+	if diff := cmp.Diff(want, attributes); diff != "" {
 		t.Errorf("attributes (-want +got):\n%s", diff)
 	}
 }

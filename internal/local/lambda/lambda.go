@@ -93,7 +93,7 @@ type Function struct {
 type Queues interface {
 	Receive(ctx context.Context, queueARN string, maxMessages int, wait time.Duration) ([]sqs.Message, error)
 	Delete(queueARN, receiptHandle string) error
-	Deliver(queueARN, body string, attributes map[string]string) error
+	Deliver(queueARN, body string, attributes map[string]any) error
 }
 
 // Options configure a [Service].
@@ -141,6 +141,8 @@ type function struct {
 	arn          string
 	modified     time.Time
 	permissions  []permission
+	events       *eventInvokeConfig // nil: as AWS has it by default
+	revision     string             // a new one with each change
 	environments map[*environment]bool
 	idle         []*environment // the latest last
 	async        chan struct{}  // one token per event that is worked on
@@ -192,11 +194,11 @@ func (s *Service) Define(f Function) (arn string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	def := &function{
-		Function: f, arn: arn, modified: s.opts.Clock.Now(),
+		Function: f, arn: arn, modified: s.opts.Clock.Now(), revision: wire.NewID(),
 		environments: make(map[*environment]bool), async: make(chan struct{}, asyncWorkers),
 	}
 	if old, ok := s.functions[arn]; ok {
-		def.permissions = old.permissions
+		def.permissions, def.events = old.permissions, old.events
 		for _, env := range slices.Clone(old.idle) {
 			s.endLocked(env)
 		}

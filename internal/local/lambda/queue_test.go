@@ -51,7 +51,7 @@ func mapped(t *testing.T, batch int, partial bool, messages ...func(g *gate) com
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := m.queues.Deliver(m.queue, string(body), map[string]string{"reason": "test"}); err != nil {
+		if err := m.queues.Deliver(m.queue, string(body), map[string]any{"reason": "test"}); err != nil {
 			t.Fatal(err)
 		}
 	}

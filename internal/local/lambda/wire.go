@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,7 +18,7 @@ func (s *Service) Wire() wire.Service {
 	const base = "/2015-03-31/functions"
 	return wire.Service{
 		Name: "lambda", EventSource: "lambda.amazonaws.com", Protocol: wire.REST,
-		Routes: append(s.routesOfManagement(), []wire.Route{
+		Routes: slices.Concat(s.routesOfManagement(), s.routesOfEventInvoke(), []wire.Route{
 			{Pattern: "POST " + base + "/{name}/invocations", Operation: "Invoke", Access: wire.Data, Serve: s.serveInvoke},
 			{Pattern: "GET " + base + "/{$}", Operation: "ListFunctions20150331", Access: wire.Read, Serve: s.serveList},
 			{Pattern: "GET " + base, Operation: "ListFunctions20150331", Access: wire.Read, Serve: s.serveList},
@@ -27,7 +28,7 @@ func (s *Service) Wire() wire.Service {
 			{Pattern: "POST " + base + "/{name}/policy", Operation: "AddPermission20150331v2", Access: wire.Write, Serve: s.servePermission},
 			{Pattern: "GET /2015-03-31/event-source-mappings/{$}", Operation: "ListEventSourceMappings20150331", Access: wire.Read, Serve: s.serveMappings},
 			{Pattern: "GET /2015-03-31/event-source-mappings", Operation: "ListEventSourceMappings20150331", Access: wire.Read, Serve: s.serveMappings},
-		}...),
+		}),
 	}
 }
 
@@ -105,13 +106,22 @@ type configuration struct {
 	PackageType  string
 	// LastUpdateStatus is Successful: an update is over when it is answered.
 	LastUpdateStatus string
+	RevisionID       string `json:"RevisionId"`
 	Description      string
 	CodeSha256       string `json:",omitempty"`
 	CodeSize         int64
-	Environment      struct{ Variables map[string]string }
-	// DeadLetterConfig is left out where there is none.
-	DeadLetterConfig *deadLetterConfig `json:",omitempty"`
+	// Environment and DeadLetterConfig are left out where there is none.
+	Environment      *environmentVariables `json:",omitempty"`
+	DeadLetterConfig *deadLetterConfig     `json:",omitempty"`
+	// The rest has no effect here, and is as AWS has it by default.
+	Architectures    []string
+	EphemeralStorage struct{ Size int }
+	TracingConfig    struct{ Mode string }
+	SnapStart        struct{ ApplyOn, OptimizationStatus string }
+	LoggingConfig    struct{ LogFormat, LogGroup string }
 }
+
+type environmentVariables struct{ Variables map[string]string }
 
 type deadLetterConfig struct {
 	TargetArn string
@@ -124,11 +134,27 @@ func (f *function) configuration() configuration {
 		LastUpdateStatus: "Successful", Description: f.Description, CodeSha256: f.Code.SHA256, CodeSize: f.Code.Size,
 		LastModified: f.modified.UTC().Format("2006-01-02T15:04:05.000+0000"),
 	}
-	c.Environment.Variables = f.Environment
+	c.RevisionID = f.revision
+	c.Architectures = []string{architecture()}
+	c.EphemeralStorage.Size = 512 // MB
+	c.TracingConfig.Mode = "PassThrough"
+	c.SnapStart.ApplyOn, c.SnapStart.OptimizationStatus = "None", "Off"
+	c.LoggingConfig.LogFormat, c.LoggingConfig.LogGroup = "Text", "/aws/lambda/"+f.Name
+	if f.Environment != nil {
+		c.Environment = &environmentVariables{f.Environment}
+	}
 	if f.DeadLetterARN != "" {
 		c.DeadLetterConfig = &deadLetterConfig{TargetArn: f.DeadLetterARN}
 	}
 	return c
+}
+
+// architecture is that of this machine, in AWS's words.
+func architecture() string {
+	if runtime.GOARCH == "amd64" {
+		return "x86_64"
+	}
+	return runtime.GOARCH
 }
 
 func writeJSON(w http.ResponseWriter, status int, body any) error {

@@ -2,6 +2,7 @@ package sqs
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/rekey-go/rekey/internal/local/wire"
@@ -19,14 +20,19 @@ type Message struct {
 	MessageAttributes map[string]MessageAttribute
 }
 
-// Deliver sends a message as another service of the engine. Its attributes
-// are of type String, and those without a value are left out. The error is a
-// [*wire.Error] with the code QueueDoesNotExist if there is no such queue.
-func (s *Service) Deliver(queueARN, body string, attributes map[string]string) error {
+// Deliver sends a message as another service of the engine. Its attributes are
+// strings, of type String, and ints, of type Number; an empty string is left
+// out. The error is a [*wire.Error] with the code QueueDoesNotExist if there is
+// no such queue.
+func (s *Service) Deliver(queueARN, body string, attributes map[string]any) error {
 	e := sendEntry{MessageBody: body, MessageAttributes: make(map[string]MessageAttribute)}
-	for name, text := range attributes {
-		if text != "" {
-			e.MessageAttributes[name] = MessageAttribute{DataType: typeString, StringValue: text}
+	for name, v := range attributes {
+		a := MessageAttribute{DataType: typeString, StringValue: fmt.Sprint(v)}
+		if _, ok := v.(int); ok {
+			a.DataType = typeNumber
+		}
+		if a.StringValue != "" {
+			e.MessageAttributes[name] = a
 		}
 	}
 	// The sender is the service's own, which AWS gives an account id.

@@ -195,7 +195,7 @@ func TestProvisionKeepsTheMessages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := e.service.Deliver(arn, "x", map[string]string{"why": "test", "empty": ""}); err != nil {
+	if err := e.service.Deliver(arn, "x", map[string]any{"why": "test", "empty": ""}); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := e.service.Provision(sqs.Queue{Name: "jobs", VisibilityTimeout: new(0)}); err != nil {
