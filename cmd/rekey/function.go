@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rekey-go/rekey/functions/admin"
+	"github.com/rekey-go/rekey/functions/apikeyrotator"
 	"github.com/rekey-go/rekey/functions/audit"
 	"github.com/rekey-go/rekey/functions/charge"
 	"github.com/rekey-go/rekey/functions/dbrotator"
@@ -25,14 +26,15 @@ import (
 //
 //nolint:gochecknoglobals // a constant table.
 var functions = map[string]func(aws.Config, func(string) string) (lambda.Handler, error){
-	"admin":      admin.New,
-	"audit":      audit.New,
-	"charge":     charge.New,
-	"dbrotator":  dbrotator.New,
-	"invalidate": invalidate.New,
-	"login":      login.New,
-	"protected":  protected.New,
-	"retire":     retire.New,
+	"admin":         admin.New,
+	"apikeyrotator": apikeyrotator.New,
+	"audit":         audit.New,
+	"charge":        charge.New,
+	"dbrotator":     dbrotator.New,
+	"invalidate":    invalidate.New,
+	"login":         login.New,
+	"protected":     protected.New,
+	"retire":        retire.New,
 }
 
 // functionCommand is what the engine starts an environment of a function

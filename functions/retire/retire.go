@@ -59,10 +59,10 @@ const (
 
 // New returns the function. It reads REKEY_GRACE (1h), REKEY_RETIRE_DEADLINE
 // (24h), REKEY_CHECK_INTERVAL (10s), REKEY_RETIRE_QUEUE, REKEY_BULLETIN,
-// REKEY_BUS and the variables of [strategy.Databases].
+// REKEY_BUS and the variables of [strategy.Databases] and [strategy.APIKeys].
 func New(cfg aws.Config, getenv func(string) string) (lambda.Handler, error) {
 	store := rotation.NewStore(secretsmanager.NewFromConfig(cfg))
-	choose, err := strategy.Databases(store, getenv)
+	choose, err := strategy.All(cfg)(store, getenv)
 	if err != nil {
 		return nil, err
 	}

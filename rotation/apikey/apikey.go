@@ -171,13 +171,17 @@ func (s Strategy) Set(ctx context.Context, c rotation.Change) error {
 // Test uses the keys that are new as consumers will, and waits for the provider
 // to know them. In a rehearsal, where none is new, it uses all.
 func (s Strategy) Test(ctx context.Context, c rotation.Change) error {
+	current, err := c.Store.Get(ctx, c.Secret.ARN, "", rotation.LabelCurrent)
+	if err != nil && !errors.Is(err, rotation.ErrNoValue) {
+		return err
+	}
 	var changed []Member
 	for _, m := range s.Members {
-		if m.key(c.Pending).Secret.Reveal() != m.key(c.Current).Secret.Reveal() {
+		if m.key(c.Pending).Secret.Reveal() != m.key(current).Secret.Reveal() {
 			changed = append(changed, m)
 		}
 	}
-	if c.Current.Empty() || len(changed) == 0 {
+	if len(changed) == 0 {
 		return s.Probe(ctx, c.Pending)
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.patience())

@@ -6,8 +6,11 @@
 package strategy
 
 import (
+	"context"
 	"fmt"
 	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"github.com/rekey-go/rekey/rotation"
 )
@@ -30,6 +33,28 @@ func named(s rotation.Secret, getenv func(string) string) string {
 		return name
 	}
 	return getenv("REKEY_STRATEGY")
+}
+
+// All returns what makes the chooser for the secrets of every rotating function,
+// for the function that retires. The tag tells the kind of a secret, and without
+// it the function that rotates the secret.
+func All(cfg aws.Config) func(rotation.Store, func(string) string) (rotation.Chooser, error) {
+	return func(store rotation.Store, getenv func(string) string) (rotation.Chooser, error) {
+		databases, err := Databases(store, getenv)
+		if err != nil {
+			return nil, err
+		}
+		apiKeys, err := APIKeys(cfg)(store, getenv)
+		if err != nil {
+			return nil, err
+		}
+		return func(ctx context.Context, s rotation.Secret, v rotation.Value) (rotation.Strategy, error) {
+			if s.Tags[Tag] == APIKey || s.Tags[Tag] == "" && strings.HasSuffix(s.FunctionARN, "apikeyrotator") {
+				return apiKeys(ctx, s, v)
+			}
+			return databases(ctx, s, v)
+		}, nil
+	}
 }
 
 func unknown(name string, known ...string) error {
