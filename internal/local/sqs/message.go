@@ -115,10 +115,15 @@ func (m *message) stop() {
 
 // dropLocked takes a message out of its queue and out of the store.
 func (s *Service) dropLocked(q *queue, m *message) (wait func() error) {
+	q.remove(m)
+	return s.opts.Store.Begin(m.delete)
+}
+
+// remove takes a message out of the queue, and leaves it in the store.
+func (q *queue) remove(m *message) {
 	m.stop()
 	m.state = gone
 	delete(q.messages, m.ID)
-	return s.journal.add(m.delete)
 }
 
 // newReceipt makes a receipt handle, which names the queue and the message.

@@ -214,13 +214,22 @@ func (s *Service) deleteQueue(_ context.Context, c *wire.Call, in *queueInput) (
 	return nil, wait()
 }
 
-// emptyLocked drops all messages of a queue, with one more write.
+// emptyLocked drops all messages of a queue, with one more write: all of it
+// is kept, or none.
 func (s *Service) emptyLocked(q *queue, more func(tx *store.Tx) error) (wait func() error) {
-	for _, m := range q.messages {
-		s.dropLocked(q, m)
+	dropped := slices.Collect(maps.Values(q.messages))
+	for _, m := range dropped {
+		q.remove(m)
 	}
 	q.visible = nil
-	return s.journal.add(more)
+	return s.opts.Store.Begin(func(tx *store.Tx) error {
+		for _, m := range dropped {
+			if err := m.delete(tx); err != nil {
+				return err
+			}
+		}
+		return more(tx)
+	})
 }
 
 type sourcesOutput struct {

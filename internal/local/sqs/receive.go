@@ -2,6 +2,7 @@ package sqs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -227,8 +228,10 @@ func (s *Service) deadLocked(q *queue, m *message) bool {
 	moved.Queue = to.record.Name
 	moved.System = maps.Clone(m.System)
 	moved.System[deadLetterSource] = s.arn(q.record.Name)
-	s.dropLocked(q, m)
-	s.journal.add(func(tx *store.Tx) error { return moved.put(tx) })
+	q.remove(m)
+	s.opts.Store.Begin(func(tx *store.Tx) error { // both or neither: a kill loses no message
+		return errors.Join(m.delete(tx), moved.put(tx))
+	})
 	s.addLocked(to, &message{messageRecord: moved, received: m.received, first: m.first})
 	return true
 }

@@ -88,13 +88,30 @@ func (s *Service) send(c *wire.Call, url string, e sendEntry) (out *sendOutput, 
 	if header, ok := e.MessageSystemAttributes[traceHeader]; ok {
 		m.System[traceHeader] = header.StringValue
 	}
-	wait = s.journal.add(m.put)
+	stored := s.opts.Store.Begin(m.put)
 	s.addLocked(q, m)
+	wait = func() error {
+		err := stored()
+		if err != nil {
+			s.withdraw(q, m)
+		}
+		return err
+	}
 	return &sendOutput{
 		ID: e.ID, MessageID: m.ID, MD5OfMessageBody: md5Hex(m.Body),
 		MD5OfMessageAttributes:       md5OfAttributes(e.MessageAttributes),
 		MD5OfMessageSystemAttributes: md5OfAttributes(e.MessageSystemAttributes),
 	}, wait, nil
+}
+
+// withdraw takes a message back that could not be stored, unless a receiver
+// has deleted it already.
+func (s *Service) withdraw(q *queue, m *message) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if m.state != gone {
+		q.remove(m)
+	}
 }
 
 func (e sendEntry) check(limit int) error {

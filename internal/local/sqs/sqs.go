@@ -49,8 +49,7 @@ type Options struct {
 
 // A Service is SQS of one account and region. It is safe for concurrent use.
 type Service struct {
-	opts    Options
-	journal journal
+	opts Options
 
 	mu     sync.Mutex
 	queues map[string]*queue // :: name -> queue
@@ -92,7 +91,6 @@ func New(opts Options) (*Service, error) {
 		opts.Endpoint = "https://sqs." + opts.Region + ".amazonaws.com"
 	}
 	s := &Service{opts: opts, queues: make(map[string]*queue)}
-	s.journal.store = opts.Store
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.loadLocked(); err != nil {

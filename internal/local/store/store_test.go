@@ -14,7 +14,7 @@ import (
 
 const canary = "canary-4f1c"
 
-func open(t *testing.T, dir string) *store.Store {
+func open(t testing.TB, dir string) *store.Store {
 	t.Helper()
 	s, err := store.Open(dir)
 	if err != nil {
