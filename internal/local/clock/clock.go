@@ -5,6 +5,20 @@
 // can be advanced, and then everything that falls due on the way happens, in
 // order, before [Clock.Advance] returns. Functions that the engine runs are
 // processes of their own and keep real time.
+//
+// # Order
+//
+// Timers fire in the order of their times, and those of one time in the order
+// in which they were made. While the clock is advanced it stands at the time
+// of the timer that fires, and goes on only when the timer's function has
+// returned and nothing is [Clock.Busy] any more. So many small steps have the
+// same effects as one large one, and work that was under way when the time was
+// moved sees the time at which it began.
+//
+// # Cost
+//
+// Timers lie in a heap: making, stopping and firing one among n takes log n
+// steps, however far the clock is moved.
 package clock
 
 import (
@@ -23,12 +37,38 @@ type Clock struct {
 	due    timers
 	seq    uint64
 	wake   *time.Timer // real timer for the first of due, while it runs
+	busy   int
+	rested chan struct{} // closed when busy is zero again; nil if nobody waits
 	// advancing serializes calls of Advance.
 	advancing sync.Mutex
 }
 
 // New returns a clock that shows the real time.
 func New() *Clock { return &Clock{} }
+
+// A State is what a clock has to know to go on where another one stopped. Its
+// zero value is that of a clock that shows the real time.
+type State struct {
+	// Offset is what a running clock is ahead of the real time.
+	Offset time.Duration `json:",omitzero"`
+	// Stands is the time at which a frozen clock stands; zero if it runs.
+	Stands time.Time `json:",omitzero"`
+}
+
+// Restore returns a clock that goes on from a state.
+func Restore(s State) *Clock {
+	return &Clock{offset: s.Offset, frozen: !s.Stands.IsZero(), at: s.Stands}
+}
+
+// State returns what [Restore] needs.
+func (c *Clock) State() State {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.frozen {
+		return State{Stands: c.at}
+	}
+	return State{Offset: c.offset}
+}
 
 // Now is the time that the clock shows.
 func (c *Clock) Now() time.Time {
@@ -152,9 +192,20 @@ func (c *Clock) Frozen() bool {
 
 // Advance moves the clock forward by d and calls what falls due on the way,
 // one after the other in the order of time, each with the clock at its own
-// time. It returns when all were called, or when ctx is done: the clock then
-// stands where it came to. A clock that ran before runs on.
+// time. It returns when all were called and nothing is busy, or when ctx is
+// done: the clock then stands where it came to. A clock that ran before runs
+// on. A timer's function must not call it.
 func (c *Clock) Advance(ctx context.Context, d time.Duration) error {
+	return c.advance(ctx, func(now time.Time) time.Time { return now.Add(d) })
+}
+
+// AdvanceTo is [Clock.Advance] to a time. It does nothing if the clock shows a
+// later one.
+func (c *Clock) AdvanceTo(ctx context.Context, t time.Time) error {
+	return c.advance(ctx, func(time.Time) time.Time { return t })
+}
+
+func (c *Clock) advance(ctx context.Context, target func(now time.Time) time.Time) error {
 	c.advancing.Lock()
 	defer c.advancing.Unlock()
 	ran := !c.Frozen()
@@ -162,16 +213,55 @@ func (c *Clock) Advance(ctx context.Context, d time.Duration) error {
 	if ran {
 		defer c.Resume()
 	}
-	target := c.Now().Add(d)
+	until := target(c.Now())
 	for {
-		if err := ctx.Err(); err != nil {
+		if err := c.rest(ctx); err != nil {
 			return err
 		}
-		t := c.nextUntil(target)
+		t := c.nextUntil(until)
 		if t == nil {
-			return nil
+			return c.rest(ctx)
 		}
 		t.fn()
+	}
+}
+
+// Busy keeps an advancing clock from going on until done is called: something
+// is under way that the time must not run away from. It must not wait for the
+// clock before it calls done.
+func (c *Clock) Busy() (done func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.busy++
+	return c.unbusy
+}
+
+func (c *Clock) unbusy() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.busy--
+	if c.busy == 0 && c.rested != nil {
+		close(c.rested)
+		c.rested = nil
+	}
+}
+
+// rest waits until nothing is busy.
+func (c *Clock) rest(ctx context.Context) error {
+	c.mu.Lock()
+	if c.busy > 0 && c.rested == nil {
+		c.rested = make(chan struct{})
+	}
+	rested := c.rested
+	c.mu.Unlock()
+	if rested == nil {
+		return ctx.Err()
+	}
+	select {
+	case <-rested:
+		return c.rest(ctx) // more may have begun meanwhile
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
@@ -181,7 +271,9 @@ func (c *Clock) nextUntil(target time.Time) *Timer {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.due) == 0 || c.due[0].when.After(target) {
-		c.at = target
+		if target.After(c.at) {
+			c.at = target
+		}
 		return nil
 	}
 	t := heap.Pop(&c.due).(*Timer) //nolint:errcheck // the heap holds nothing else.

@@ -57,7 +57,11 @@ func (s *Service) startLocked(r *rule, e *event, hops int) {
 	}
 	for _, target := range r.Targets {
 		d := &delivery{event: e, target: target, ruleARN: r.Rule.ARN, ruleName: r.Rule.Name, hops: hops}
-		s.deliveries.Go(func() { s.deliver(d) })
+		done := s.opts.Clock.Busy()
+		s.deliveries.Go(func() {
+			defer done()
+			s.deliver(d)
+		})
 	}
 }
 

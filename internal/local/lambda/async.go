@@ -31,16 +31,19 @@ func (s *Service) accept(f *function, id string, payload []byte) error {
 	if !s.begin() {
 		return errClosed
 	}
+	done := s.opts.Clock.Busy()
 	go func() {
 		defer s.work.Done()
-		s.deliver(f.arn, id, payload)
+		s.deliver(f.arn, id, payload, done)
 	}()
 	return nil
 }
 
 // deliver tries an event until its function succeeds or the tries are used up,
-// and tells what came of it.
-func (s *Service) deliver(functionARN, id string, payload []byte) {
+// and tells what came of it. The clock waits for each try, until done is
+// called.
+func (s *Service) deliver(functionARN, id string, payload []byte, done func()) {
+	defer func() { done() }()
 	began := s.opts.Clock.Now()
 	for try := 0; ; try++ {
 		f, err := s.find(functionARN) // its configuration may have been replaced
@@ -64,7 +67,7 @@ func (s *Service) deliver(functionARN, id string, payload []byte) {
 			r.condition = retriesExhausted
 		case handling.tooOld(s.opts.Clock.Now().Add(retries[try]).Sub(began)):
 			r.condition = eventAgeExceeded
-		case s.pause(retries[try]):
+		case s.pause(retries[try], &done):
 			continue
 		default:
 			return
@@ -87,15 +90,21 @@ func (s *Service) attempt(f *function, inv *invocation) (outcome, error) {
 	return s.execute(f, inv, true)
 }
 
-// pause waits on the engine's clock. It reports false when the service ends.
-func (s *Service) pause(d time.Duration) bool {
-	over := make(chan struct{})
-	timer := s.opts.Clock.AfterFunc(d, func() { close(over) })
-	defer timer.Stop()
+// pause waits on the engine's clock, which does not wait for it meanwhile:
+// done lets it go on, and is then that of the next try. It reports false when
+// the service ends.
+func (s *Service) pause(d time.Duration, done *func()) bool {
+	over := make(chan func(), 1)
+	timer := s.opts.Clock.AfterFunc(d, func() { over <- s.opts.Clock.Busy() })
+	(*done)()
+	*done = func() {}
 	select {
-	case <-over:
+	case *done = <-over:
 		return true
 	case <-s.ctx.Done():
+		if !timer.Stop() {
+			*done = <-over
+		}
 		return false
 	}
 }

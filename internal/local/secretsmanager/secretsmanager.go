@@ -167,11 +167,14 @@ func (s *Service) enter() bool {
 	return true
 }
 
-// background runs f beside the caller, unless the service is closed.
+// background runs f beside the caller, unless the service is closed. Time that
+// is moved waits for it.
 func (s *Service) background(f func()) {
 	if s.enter() {
+		done := s.opts.Clock.Busy()
 		go func() {
 			defer s.work.Done()
+			defer done()
 			f()
 		}()
 	}

@@ -48,11 +48,7 @@ type bench struct {
 // newBench starts the service on a clock that stands at begin.
 func newBench(tb testing.TB, change ...func(*secretsmanager.Options)) *bench {
 	tb.Helper()
-	b := &bench{clock: clock.New(), heard: newHeard()}
-	b.clock.Freeze()
-	if err := b.clock.Advance(tb.Context(), begin().Sub(b.clock.Now())); err != nil {
-		tb.Fatal(err)
-	}
+	b := &bench{clock: clock.Restore(clock.State{Stands: begin()}), heard: newHeard()}
 	b.lambda = &lambda{bench: b, allowed: true}
 	b.opts = secretsmanager.Options{
 		Account: account, Region: region, Clock: b.clock,
