@@ -12,9 +12,47 @@
 // With a folder it also keeps all of them in files that are named and packed as
 // CloudTrail's own in S3, so that whatever reads a trail on AWS reads this one.
 //
+// # The folder
+//
+// The folder is what the bucket is on AWS, [Bucket] its name in digests:
+//
+//	undelivered.jsonl
+//	AWSLogs/ACCOUNT/CloudTrail/REGION/2026/11/24/ACCOUNT_CloudTrail_REGION_20261124T1005Z_RANDOM.json.gz
+//	AWSLogs/ACCOUNT/CloudTrail-Digest/REGION/2026/11/24/ACCOUNT_CloudTrail-Digest_REGION_rekey_REGION_20261124T110000Z.json.gz
+//	AWSLogs/ACCOUNT/CloudTrail-Digest/REGION/2026/11/24/ACCOUNT_CloudTrail-Digest_REGION_rekey_REGION_20261124T110000Z.json.gz.sig
+//
+// Log files are {"Records":[...]} in gzip, delivered every five minutes of the
+// clock, or earlier when there are many records. What is in no log file yet
+// lies in undelivered.jsonl, a record a line.
+//
+// # Digests
+//
+// Every hour of the clock, also when nothing happened, a digest file lists the
+// log files that were delivered since the last one, with the SHA-256 of their
+// uncompressed content, and the hash and the signature of the digest before it
+// (null in the first). It is signed with RSA, PKCS #1 v1.5 over SHA-256, of
+//
+//	digestEndTime \n bucket/key \n hex(SHA-256 of the uncompressed digest) \n previousDigestSignature
+//
+// where the last is "null" in the first digest. AWS keeps the signature, in
+// hexadecimal, in the metadata x-amz-meta-signature of the object; files have
+// none, so that here it is the content of the file beside it, with .sig behind
+// its name. ListPublicKeys has the key; digestPublicKeyFingerprint, the MD5 of
+// its DER, tells which. So a changed, missing or added log file or digest is
+// found by whoever goes through the chain, as "aws cloudtrail validate-logs"
+// does. The private key lies sealed in the engine's store. A period is longer
+// than an hour where the engine was not running.
+//
+// # Over a restart
+//
+// A call is answered when its records are in undelivered.jsonl, so that a kill
+// loses none of them. They are not synced there: a power cut may lose what the
+// operating system had not written yet. The next start takes them over, each
+// once. It refuses to go on with a chain whose latest files were changed.
+//
 // # Cost
 //
-// Recording hands the call to a goroutine that encodes it later. No record is
+// Recording hands the call to a goroutine that encodes it. No record is
 // dropped: when records come faster than they are encoded for long, the calls
 // wait. LookupEvents and [Service.Flush] answer with everything that was
 // recorded before.
@@ -22,11 +60,13 @@ package cloudtrail
 
 import (
 	"fmt"
+	"log/slog"
 	"os"
 	"sync"
 	"time"
 
 	"github.com/rekey-go/rekey/internal/local/clock"
+	"github.com/rekey-go/rekey/internal/local/store"
 	"github.com/rekey-go/rekey/internal/local/wire"
 )
 
@@ -38,6 +78,8 @@ const (
 	segmentSize = 1000
 	// deliverEvery is how often CloudTrail delivers a file, about.
 	deliverEvery = 5 * time.Minute
+	// digestEvery is how often it delivers a digest.
+	digestEvery = time.Hour
 	// retention is how far LookupEvents looks back.
 	retention = 90 * 24 * time.Hour
 	// queueSize is how many calls may wait to be encoded.
@@ -52,12 +94,18 @@ type Options struct {
 	// Dir is the folder for the log files. What it has from earlier runs is
 	// read back. If empty, the trail is kept in memory only.
 	Dir string
-	// Publisher is told of every management call, as CloudTrail tells
-	// EventBridge. If nil, nobody is told.
+	// Store keeps the signing key and the end of the chain of digests. With
+	// Dir and without Store each start begins a chain of its own.
+	Store *store.Store
+	// Publisher is told of every management call and service event, as
+	// CloudTrail tells EventBridge. If nil, nobody is told.
 	Publisher Publisher
 	// Delay is how old a record must be before LookupEvents tells of it. AWS
 	// takes minutes; here it is nothing unless it is set.
 	Delay time.Duration
+	// Logger gets what goes wrong in the background, such as a disk that is
+	// full. If nil, it is not logged.
+	Logger *slog.Logger
 }
 
 // A Publisher puts events on the default bus: PublishRead those of calls that
@@ -69,11 +117,12 @@ type Publisher interface {
 
 // A Service is a trail. It is safe for concurrent use.
 type Service struct {
-	opts  Options
-	queue chan item
-	done  chan struct{} // closed when the trail takes no more records
-	ended chan struct{} // closed when everything is written
-	close sync.Once
+	opts   Options
+	queue  chan item
+	done   chan struct{} // closed when the trail takes no more records
+	ended  chan struct{} // closed when everything is written
+	close  sync.Once
+	signer signer
 
 	mu   sync.Mutex
 	ring ring
@@ -83,12 +132,17 @@ type Service struct {
 
 var _ wire.Recorder = (*Service)(nil)
 
-// An item is something for the encoder: a call, an event or a barrier.
+// An item is something for the encoder. One of call, event, deliver and digest
+// is set, or none: then it is a barrier.
 type item struct {
-	call   *recorded
-	event  *wire.ServiceEvent
-	passed chan struct{} // closed when everything before it is in the ring
-	seal   bool          // whether the barrier also delivers
+	call  *recorded
+	event *wire.ServiceEvent
+	// deliver is the time of a delivery, and digest that of a digest.
+	deliver, digest time.Time
+	// settled is closed when everything up to here is in the ring and in the
+	// journal.
+	settled chan struct{}
+	rested  func() // lets the clock go on
 }
 
 // recorded is what the encoder needs of a call.
@@ -99,15 +153,15 @@ type recorded struct {
 	err    error
 }
 
-// New opens the trail and reads back what its folder has, in the background.
+// New opens the trail. It reads back what its folder has in the background. It
+// returns an error that wraps [store.ErrTampered] if the latest files are not
+// those that were written.
 func New(opts Options) (*Service, error) {
 	if opts.Clock == nil {
 		opts.Clock = clock.New()
 	}
-	if opts.Dir != "" {
-		if err := os.MkdirAll(opts.Dir, 0o700); err != nil {
-			return nil, fmt.Errorf("making the folder of the trail: %w", err)
-		}
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
 	}
 	s := &Service{
 		opts:  opts,
@@ -115,26 +169,44 @@ func New(opts Options) (*Service, error) {
 		done:  make(chan struct{}),
 		ended: make(chan struct{}),
 	}
-	go s.run()
+	enc := &encoder{service: s}
+	if opts.Dir != "" {
+		if err := os.MkdirAll(opts.Dir, 0o700); err != nil {
+			return nil, fmt.Errorf("making the folder of the trail: %w", err)
+		}
+		if err := enc.openChain(); err != nil {
+			return nil, err
+		}
+	}
+	go enc.run()
 	return s, nil
 }
 
-// Record takes a call and its answer into the trail. The call must not be
-// changed any more.
+// Record takes a call and its answer into the trail, and returns when a kill
+// cannot lose it any more. The call must not be changed any more.
 func (s *Service) Record(c *wire.Call, op wire.Operation, output any, err error) {
 	if op.Access != wire.Write {
 		output = nil // a read's answer is never in the trail
 	}
-	s.send(item{call: &recorded{call: *c, op: op, output: output, err: err}})
+	s.record(item{call: &recorded{call: *c, op: op, output: output, err: err}})
 }
 
-// ServiceEvent takes something that a service did by itself into the trail.
-// An event without a time gets the clock's.
+// ServiceEvent takes something that a service did by itself into the trail, as
+// [Service.Record] does. An event without a time gets the clock's.
 func (s *Service) ServiceEvent(e wire.ServiceEvent) {
 	if e.Time.IsZero() {
 		e.Time = s.opts.Clock.Now()
 	}
-	s.send(item{event: &e})
+	s.record(item{event: &e})
+}
+
+func (s *Service) record(it item) {
+	it.rested = s.opts.Clock.Busy()
+	if s.opts.Dir == "" {
+		s.send(it) // there is no journal to wait for
+		return
+	}
+	s.settle(it)
 }
 
 // send waits while the queue is full, and drops the item if the trail is
@@ -142,34 +214,44 @@ func (s *Service) ServiceEvent(e wire.ServiceEvent) {
 func (s *Service) send(it item) {
 	select {
 	case <-s.done:
-		return
 	default:
+		select {
+		case s.queue <- it:
+			return
+		case <-s.done:
+		}
 	}
-	select {
-	case s.queue <- it:
-	case <-s.done:
+	if it.rested != nil {
+		it.rested()
 	}
 }
 
-// barrier waits until everything that was recorded before is in the ring.
-func (s *Service) barrier(seal bool) {
-	passed := make(chan struct{})
-	s.send(item{passed: passed, seal: seal})
+// settle sends an item and waits until it was taken.
+func (s *Service) settle(it item) {
+	it.settled = make(chan struct{})
+	s.send(it)
 	select {
-	case <-passed:
+	case <-it.settled:
 	case <-s.ended:
 	}
 }
 
-// Flush writes everything that was recorded before into a log file, without
-// waiting for its time. It returns the first error since the last Flush.
-func (s *Service) Flush() error {
-	s.barrier(true)
+// Sync waits until everything that was recorded or fell due before is written,
+// and returns the first error since the last Sync or Flush.
+func (s *Service) Sync() error {
+	s.settle(item{})
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	err := s.err
 	s.err = nil
 	return err
+}
+
+// Flush is Sync, and writes everything into a log file, without waiting for
+// its time.
+func (s *Service) Flush() error {
+	s.settle(item{deliver: s.opts.Clock.Now()})
+	return s.Sync()
 }
 
 // Close flushes and ends the trail. Later records are dropped.
@@ -180,7 +262,12 @@ func (s *Service) Close() error {
 	return err
 }
 
+// fail notes what went wrong in the background.
 func (s *Service) fail(err error) {
+	if err == nil {
+		return
+	}
+	s.opts.Logger.Error("writing the trail", "error", err)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err == nil {

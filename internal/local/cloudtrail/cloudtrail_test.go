@@ -7,6 +7,7 @@ import (
 	"errors"
 	"maps"
 	"net/http/httptest"
+	"sync"
 	"testing"
 	"time"
 
@@ -22,11 +23,12 @@ import (
 )
 
 const (
-	account   = "123456789012"
-	region    = "us-east-1"
-	secretARN = "arn:aws:secretsmanager:us-east-1:123456789012:secret:dev-orders-a1b2c3"
-	keyARN    = "arn:aws:kms:us-east-1:123456789012:key/aws-secretsmanager"
-	canary    = "canary-9d27"
+	account     = "123456789012"
+	region      = "us-east-1"
+	secretARN   = "arn:aws:secretsmanager:us-east-1:123456789012:secret:dev-orders-a1b2c3"
+	functionARN = "arn:aws:lambda:us-east-1:123456789012:function:dev-login"
+	keyARN      = "arn:aws:kms:us-east-1:123456789012:key/aws-secretsmanager"
+	canary      = "canary-9d27"
 )
 
 // open opens a trail on a clock that stands still.
@@ -87,6 +89,8 @@ func call(at time.Time, operation, input string) *wire.Call {
 			RoleARN:     "arn:aws:iam::123456789012:role/dev-login",
 			RoleName:    "dev-login",
 			SessionName: "dev-login",
+			Issued:      at.Add(-time.Minute),
+			IssuedTo:    functionARN,
 		},
 		Input:     json.RawMessage(input),
 		Resources: []wire.Resource{{ARN: secretARN, Type: "AWS::SecretsManager::Secret", AccountID: account}},
@@ -126,10 +130,7 @@ var at = time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC)
 // trailAt opens a trail whose clock shows the time of the test's calls.
 func trailAt(t *testing.T, opts cloudtrail.Options) *cloudtrail.Service {
 	t.Helper()
-	opts.Clock = frozen()
-	if err := opts.Clock.Advance(t.Context(), at.Add(time.Hour).Sub(opts.Clock.Now())); err != nil {
-		t.Fatal(err)
-	}
+	opts.Clock = clock.Restore(clock.State{Stands: at.Add(time.Hour)})
 	return open(t, opts)
 }
 
@@ -144,14 +145,14 @@ func TestRecordsHaveTheShapeOfCloudTrail(t *testing.T) {
 				"type": "Role", "principalId": "AROAEXAMPLE", "arn": "arn:aws:iam::123456789012:role/dev-login",
 				"accountId": account, "userName": "dev-login",
 			},
-			"attributes": map[string]any{"mfaAuthenticated": "false"},
+			"attributes": map[string]any{"creationDate": "2026-11-24T09:59:00Z", "mfaAuthenticated": "false"},
 		},
+		"inScopeOf": map[string]any{"issuerType": "AWS::Lambda::Function", "credentialsIssuedTo": functionARN},
 	}
 	base := map[string]any{
 		"eventVersion": "1.11", "userIdentity": identity, "eventTime": "2026-11-24T10:00:00Z",
 		"eventSource": "secretsmanager.amazonaws.com", "awsRegion": region, "sourceIPAddress": "127.0.0.1",
 		"userAgent": "aws-sdk-go-v2/1.47.8", "responseElements": nil, "requestID": "request-1",
-		"resources": []any{map[string]any{"accountId": account, "type": "AWS::SecretsManager::Secret", "ARN": secretARN}},
 		"eventType": "AwsApiCall", "managementEvent": true, "recipientAccountId": account, "eventCategory": "Management",
 	}
 	type output struct {
@@ -176,14 +177,26 @@ func TestRecordsHaveTheShapeOfCloudTrail(t *testing.T) {
 				"requestParameters": map[string]any{"secretId": "dev-orders", "versionStage": "AWSCURRENT"},
 			},
 		},
-		"a write tells its answer, and neither tells a value": {
+		"a write of a value tells the ARN, and nothing of the value": {
 			call:   call(at, "PutSecretValue", `{"SecretId":"dev-orders","ClientRequestToken":"v-1","SecretString":"`+canary+`"}`),
 			op:     wire.Operation{Access: wire.Write, Redact: []string{"SecretString"}},
 			output: &output{ARN: secretARN, VersionID: "v-1", SecretString: canary},
 			want: map[string]any{
 				"eventName": "PutSecretValue", "readOnly": false,
 				"requestParameters": map[string]any{"secretId": "dev-orders", "clientRequestToken": "v-1"},
-				"responseElements":  map[string]any{"arn": secretARN, "versionId": "v-1"},
+				"responseElements":  map[string]any{"arn": secretARN},
+			},
+		},
+		"any other write tells its answer": {
+			call:   call(at, "RotateSecret", `{"SecretId":"dev-orders","ClientRequestToken":"v-1","RotationRules":{"AutomaticallyAfterDays":30}}`),
+			op:     wire.Operation{Access: wire.Write},
+			output: &output{ARN: secretARN, VersionID: "v-1"},
+			want: map[string]any{
+				"eventName": "RotateSecret", "readOnly": false,
+				"requestParameters": map[string]any{
+					"secretId": "dev-orders", "clientRequestToken": "v-1", "rotationRules": map[string]any{"automaticallyAfterDays": 30.0},
+				},
+				"responseElements": map[string]any{"arn": secretARN, "versionId": "v-1"},
 			},
 		},
 		"a value is left out where the operation forgot to say so": {
@@ -206,14 +219,23 @@ func TestRecordsHaveTheShapeOfCloudTrail(t *testing.T) {
 				"responseElements":  map[string]any{"arn": secretARN, "deletionDate": "Jul 10, 2023, 12:07:59 PM", "versionId": ""},
 			},
 		},
-		"a refused call has code and message": {
-			call: call(at, "GetSecretValue", `{"SecretId":"dev-orders"}`),
+		"a call that was not allowed has code and message": {
+			call: call(at, "GetSecretValue", ""), // the front door lets none through
 			op:   wire.Operation{Access: wire.Read},
 			err:  wire.Unmodelled("AccessDeniedException", "not authorized"),
 			want: map[string]any{
+				"eventName": "GetSecretValue", "readOnly": true, "requestParameters": nil,
+				"errorCode": "AccessDenied", "errorMessage": "not authorized",
+			},
+		},
+		"a call that failed has code, message and parameters": {
+			call: call(at, "GetSecretValue", `{"SecretId":"dev-orders"}`),
+			op:   wire.Operation{Access: wire.Read},
+			err:  wire.Errorf("ResourceNotFoundException", "not found"),
+			want: map[string]any{
 				"eventName": "GetSecretValue", "readOnly": true,
 				"requestParameters": map[string]any{"secretId": "dev-orders"},
-				"errorCode":         "AccessDenied", "errorMessage": "not authorized",
+				"errorCode":         "ResourceNotFoundException", "errorMessage": "not found",
 			},
 		},
 		"a failure of the engine is told without its text": {
@@ -279,6 +301,10 @@ func TestACallLeavesItsCompanions(t *testing.T) {
 	if diff := gocmp.Diff(wantParameters, decrypt["requestParameters"]); diff != "" {
 		t.Errorf("requestParameters of the decrypt (-want +got):\n%s", diff)
 	}
+	wantResources := []any{map[string]any{"accountId": account, "type": "AWS::KMS::Key", "ARN": keyARN}}
+	if diff := gocmp.Diff(wantResources, decrypt["resources"]); diff != "" || decrypt["sharedEventID"] != nil {
+		t.Errorf("resources of the decrypt, shared %v (-want +got):\n%s", decrypt["sharedEventID"], diff)
+	}
 	if got := record(t, events[1])["requestParameters"]; gocmp.Diff(map[string]any{"secretId": secretARN}, got) != "" {
 		t.Errorf("requestParameters of the companion: %v", got)
 	}
@@ -307,6 +333,66 @@ func TestAServiceEventHasNoCaller(t *testing.T) {
 	}
 	if diff := gocmp.Diff(want, record(t, events[0])); diff != "" {
 		t.Errorf("record (-want +got):\n%s", diff)
+	}
+}
+
+func TestAKeyOfAnotherAccountSharesItsRecord(t *testing.T) {
+	t.Parallel()
+	s := trailAt(t, cloudtrail.Options{})
+	c := call(at, "GetSecretValue", `{"SecretId":"dev-orders"}`)
+	c.KMS = []wire.KMSUse{{Operation: "Decrypt", KeyARN: "arn:aws:kms:us-east-1:210987654321:key/k-1"}}
+	s.Record(c, wire.Operation{Access: wire.Read}, nil, nil)
+	events := lookup(t, client(t, s), "EventName", "Decrypt")
+	if len(events) != 1 {
+		t.Fatalf("LookupEvents: got %d events, want 1", len(events))
+	}
+	decrypt := record(t, events[0])
+	want := []any{map[string]any{"accountId": "210987654321", "type": "AWS::KMS::Key", "ARN": "arn:aws:kms:us-east-1:210987654321:key/k-1"}}
+	if diff := gocmp.Diff(want, decrypt["resources"]); diff != "" || decrypt["sharedEventID"] == nil {
+		t.Errorf("resources, shared %v (-want +got):\n%s", decrypt["sharedEventID"], diff)
+	}
+}
+
+// A bus keeps what was published.
+type bus struct {
+	mu     sync.Mutex
+	events []string
+}
+
+func (b *bus) PublishRead(source, detailType string, _ []string, detail any) {
+	b.note("read ", source, detailType, detail)
+}
+
+func (b *bus) Publish(source, detailType string, _ []string, detail any) {
+	b.note("", source, detailType, detail)
+}
+
+func (b *bus) note(kind, source, detailType string, detail any) {
+	var r struct{ EventName, EventID string }
+	raw, _ := detail.(json.RawMessage)
+	_ = json.Unmarshal(raw, &r)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.events = append(b.events, kind+source+" "+detailType+" "+r.EventName)
+}
+
+func TestTheBusHearsOfCallsAndOfServiceEvents(t *testing.T) {
+	t.Parallel()
+	heard := new(bus)
+	s := trailAt(t, cloudtrail.Options{Publisher: heard})
+	s.Record(call(at, "PutSecretValue", `{"SecretId":"dev-orders"}`), wire.Operation{Access: wire.Write}, nil, nil)
+	s.Record(call(at, "GetSecretValue", `{"SecretId":"dev-orders"}`), wire.Operation{Access: wire.Read}, nil, nil)
+	s.ServiceEvent(wire.ServiceEvent{EventSource: "secretsmanager.amazonaws.com", EventName: "RotationSucceeded"})
+	if err := s.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"aws.secretsmanager AWS API Call via CloudTrail PutSecretValue",
+		"read aws.secretsmanager AWS API Call via CloudTrail GetSecretValue",
+		"aws.secretsmanager AWS Service Event via CloudTrail RotationSucceeded",
+	}
+	if diff := gocmp.Diff(want, heard.events); diff != "" {
+		t.Errorf("published (-want +got):\n%s", diff)
 	}
 }
 

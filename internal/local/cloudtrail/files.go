@@ -1,7 +1,6 @@
 package cloudtrail
 
 import (
-	"bufio"
 	"bytes"
 	"compress/gzip"
 	"crypto/rand"
@@ -22,56 +21,98 @@ const (
 	dayFolder = "2006/01/02"
 )
 
-// deliver writes a packed segment as a log file. A reader sees the whole file
-// or none.
-func (s *Service) deliver(packed []byte, at time.Time) error {
+// deliverFile writes a packed segment as a log file, and notes it for the next
+// digest. A reader sees the whole file or none.
+func (e *encoder) deliverFile(packed []byte, hash string, at time.Time) error {
+	s := e.service
 	if s.opts.Dir == "" {
 		return nil
 	}
 	at = at.UTC()
-	dir := filepath.Join(s.logFolder(), filepath.FromSlash(at.Format(dayFolder)))
 	name := fmt.Sprintf("%s_CloudTrail_%s_%s_%s.json.gz", s.opts.Account, s.opts.Region, at.Format(fileTime), rand.Text()[:16])
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("making a folder of the trail: %w", err)
-	}
-	if err := writeWhole(filepath.Join(dir, name), packed); err != nil {
+	key := strings.Join([]string{"AWSLogs", s.opts.Account, "CloudTrail", s.opts.Region, at.Format(dayFolder), name}, "/")
+	if err := errors.Join(s.writeObject(key, packed), syncFile(s.path(key))); err != nil {
 		return fmt.Errorf("writing a log file: %w", err)
 	}
-	return nil
+	open := &s.ring.open
+	return e.note(logFile{
+		Bucket: Bucket, Object: key, Hash: hash, HashAlgorithm: hashAlgorithm,
+		Newest: stamp(open.newest), Oldest: stamp(open.oldest),
+	})
 }
 
-// logFolder is where the days of the engine's account and region lie.
-func (s *Service) logFolder() string {
-	return filepath.Join(s.opts.Dir, "AWSLogs", s.opts.Account, "CloudTrail", s.opts.Region)
+// path is the file that stands for an object of the bucket.
+func (s *Service) path(key string) string {
+	return filepath.Join(s.opts.Dir, filepath.FromSlash(key))
 }
 
-// writeWhole writes a file under another name first, so that a crash leaves
-// no half of it.
-func writeWhole(path string, data []byte) error {
-	temp := path + ".part"
-	f, err := os.OpenFile(temp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600) //nolint:gosec // the folder is the operator's choice.
-	if err != nil {
+// folder is where the days of the log files or of the digests lie.
+func (s *Service) folder(kind string) string {
+	return filepath.Join(s.opts.Dir, "AWSLogs", s.opts.Account, kind, s.opts.Region)
+}
+
+func (s *Service) writeObject(key string, data []byte) error {
+	path := s.path(key)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	_, err = f.Write(data)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return errors.Join(err, os.Remove(temp))
+	return writeWhole(path, data)
+}
+
+// writeWhole writes a file under another name first, so that a kill leaves no
+// half of it. It is safe from a power cut once it is synced.
+func writeWhole(path string, data []byte) error {
+	temp := path + ".part"
+	if err := os.WriteFile(temp, data, 0o600); err != nil {
+		return errors.Join(err, os.RemoveAll(temp))
 	}
 	return os.Rename(temp, path)
 }
 
-// load reads back what earlier runs wrote, and opens the journal. A file that
-// cannot be read is left out, and Flush tells of it.
-func (s *Service) load() *journal {
-	if s.opts.Dir == "" {
-		return nil
-	}
-	files, err := s.recentFiles()
+// syncFile makes a file safe from a power cut.
+func syncFile(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0) //nolint:gosec // as above.
 	if err != nil {
-		s.fail(err)
+		return err
 	}
-	var segments []*segment
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// load reads back what earlier runs wrote, takes over the records of the
+// journal that are in no log file, and starts it anew with them. A file that
+// cannot be read is left out.
+func (e *encoder) load() {
+	s := e.service
+	if s.opts.Dir == "" {
+		return
+	}
+	undelivered, broken, err := readJournal(s.opts.Dir)
+	s.fail(err)
+	if broken > 0 {
+		s.fail(fmt.Errorf("%s has %d lines that are no records; they are left out", filepath.Join(s.opts.Dir, journalFile), broken))
+	}
+	s.fail(e.takeUp(undelivered))
 	known := make(map[string]bool) // :: event id -> it is in a file
+	s.restore(e.recent(known))
+	undelivered = slices.DeleteFunc(undelivered, func(u entry) bool { return known[u.id] })
+	e.journal, err = openJournal(s.opts.Dir, undelivered)
+	s.fail(err)
+	s.mu.Lock()
+	for _, u := range undelivered {
+		s.ring.add(u)
+	}
+	s.mu.Unlock()
+	if len(undelivered) > 0 {
+		e.arm()
+	}
+}
+
+// recent reads the latest log files, and notes the ids of their records.
+func (e *encoder) recent(known map[string]bool) []*segment {
+	s := e.service
+	files, err := s.recentFiles()
+	s.fail(err)
+	var segments []*segment
 	for count := 0; len(files) > 0 && count < keep; files = files[:len(files)-1] {
 		seg, err := readSegment(files[len(files)-1])
 		if err != nil {
@@ -85,6 +126,11 @@ func (s *Service) load() *journal {
 		segments = append(segments, seg)
 	}
 	slices.Reverse(segments)
+	return segments
+}
+
+// restore puts segments that were read back into the ring.
+func (s *Service) restore(segments []*segment) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, seg := range segments {
@@ -93,28 +139,13 @@ func (s *Service) load() *journal {
 		s.ring.count += len(seg.entries)
 		s.ring.sealed = append(s.ring.sealed, seg)
 	}
-	return s.openJournalLocked(known)
 }
 
 // recentFiles lists the log files of the time that LookupEvents looks back,
 // oldest first.
 func (s *Service) recentFiles() ([]string, error) {
-	since := s.opts.Clock.Now().Add(-retention).UTC().Format(dayFolder)
-	root := s.logFolder()
-	var files []string
-	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-		if errors.Is(err, fs.ErrNotExist) && path == root {
-			return fs.SkipAll
-		}
-		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".json.gz") {
-			return err
-		}
-		day, err := filepath.Rel(root, filepath.Dir(path))
-		if err == nil && filepath.ToSlash(day) >= since {
-			files = append(files, path)
-		}
-		return err
-	})
+	since := s.opts.Clock.Now().Add(-retention).UTC()
+	files, err := filesSince(s.folder("CloudTrail"), since)
 	if err != nil {
 		return nil, fmt.Errorf("listing the log files: %w", err)
 	}
@@ -125,6 +156,25 @@ func (s *Service) recentFiles() ([]string, error) {
 		return writtenAt(a).Compare(writtenAt(b))
 	})
 	return files, nil
+}
+
+// filesSince lists the files of a day and of those after it.
+func filesSince(root string, since time.Time) (files []string, err error) {
+	first := since.UTC().Format(dayFolder)
+	err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) && path == root {
+			return fs.SkipAll
+		}
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".json.gz") {
+			return err
+		}
+		day, err := filepath.Rel(root, filepath.Dir(path))
+		if err == nil && filepath.ToSlash(day) >= first {
+			files = append(files, path)
+		}
+		return err
+	})
+	return files, err
 }
 
 // minuteOf is the path of a log file without its random end.
@@ -178,93 +228,4 @@ func readEntry(raw json.RawMessage) (entry, error) {
 	}
 	r.at = at
 	return r.index(), nil
-}
-
-// journalFile has the records that are in no log file yet, one a line. What
-// it has when the engine is killed, the next start takes over.
-const journalFile = "undelivered.jsonl"
-
-// A journal is that file. A nil one keeps nothing.
-type journal struct {
-	file *os.File
-	buf  *bufio.Writer
-	held bool // some of its records could not be delivered
-}
-
-// openJournalLocked takes over the records of the journal that are in no log
-// file and starts it anew with them.
-func (s *Service) openJournalLocked(known map[string]bool) *journal {
-	path := filepath.Join(s.opts.Dir, journalFile)
-	old, err := os.ReadFile(path) //nolint:gosec // as above.
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		s.err = errors.Join(s.err, fmt.Errorf("reading the journal of the trail: %w", err))
-	}
-	var kept bytes.Buffer
-	for line := range bytes.Lines(old) {
-		line = bytes.TrimSpace(line)
-		e, err := readEntry(line)
-		if err != nil || known[e.id] {
-			continue // the end of a line that a kill cut off, or delivered
-		}
-		e.raw = bytes.Clone(line)
-		s.ring.add(e)
-		kept.Write(append(line, '\n'))
-	}
-	err = writeWhole(path, kept.Bytes())
-	if err == nil {
-		var f *os.File
-		if f, err = os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0o600); err == nil { //nolint:gosec // as above.
-			return &journal{file: f, buf: bufio.NewWriterSize(f, 64<<10)}
-		}
-	}
-	s.err = errors.Join(s.err, fmt.Errorf("opening the journal of the trail: %w", err))
-	return nil
-}
-
-func (j *journal) write(raw json.RawMessage) error {
-	if j == nil {
-		return nil
-	}
-	_, err := j.buf.Write(raw)
-	if err == nil {
-		err = j.buf.WriteByte('\n')
-	}
-	return j.wrap(err)
-}
-
-func (j *journal) flush() error {
-	if j == nil {
-		return nil
-	}
-	return j.wrap(j.buf.Flush())
-}
-
-// hold keeps the journal from being emptied, because a delivery went wrong.
-func (j *journal) hold() {
-	if j != nil {
-		j.held = true
-	}
-}
-
-// reset empties the journal: its records are in log files.
-func (j *journal) reset() error {
-	if j == nil || j.held {
-		return nil
-	}
-	j.buf.Reset(j.file)
-	return j.wrap(j.file.Truncate(0))
-}
-
-func (j *journal) close() error {
-	if j == nil {
-		return nil
-	}
-	return j.wrap(errors.Join(j.buf.Flush(), j.file.Close()))
-}
-
-func (j *journal) wrap(err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("writing the journal of the trail: %w", err)
 }

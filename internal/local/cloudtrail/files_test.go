@@ -130,9 +130,6 @@ func TestAKillLosesNothing(t *testing.T) {
 	dir, copied := t.TempDir(), t.TempDir()
 	s := trailAt(t, cloudtrail.Options{Dir: dir})
 	recordReads(s, at, 1003) // one segment is delivered, three records are not
-	if got := len(lookup(t, client(t, s), "ResourceName", "s-1002")); got != 1 {
-		t.Fatalf("before the kill: %d events of the last call, want 1", got)
-	}
 	// What lies on disk now is what a kill leaves behind; a line cut off in
 	// the middle is too.
 	if err := os.CopyFS(copied, os.DirFS(dir)); err != nil {

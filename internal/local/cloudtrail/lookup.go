@@ -26,7 +26,9 @@ func (s *Service) Wire() wire.Service {
 		Protocol:    wire.JSON11,
 		Targets:     []string{"CloudTrail_20131101", "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101"},
 		Operations: map[string]wire.Operation{
-			"LookupEvents": wire.Op(wire.Read, s.lookupEvents),
+			"LookupEvents":   wire.Op(wire.Read, s.lookupEvents),
+			"ListPublicKeys": wire.Op(wire.Read, s.listPublicKeys),
+			"DescribeTrails": wire.Op(wire.Read, s.describeTrails),
 		},
 	}
 }
@@ -77,7 +79,7 @@ func (s *Service) lookupEvents(_ context.Context, _ *wire.Call, in *lookupInput)
 	if in.EventCategory != "" {
 		return out, nil // insights, of which the engine has none
 	}
-	s.barrier(false)
+	s.settle(item{})
 	found, more, err := s.find(q)
 	if err != nil {
 		return nil, err

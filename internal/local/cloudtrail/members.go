@@ -38,8 +38,13 @@ func parameters(input json.RawMessage, operation string, redact []string) json.R
 	return encodeMembers(members, redact)
 }
 
-// responseElements is the answer of a write: null where it has no members.
-func responseElements(output any, redact []string) json.RawMessage {
+// responseElements is the answer of a write: null where it has no members. Of
+// those that write a value CloudTrail tells the secret's ARN only.
+func responseElements(operation string, output any, redact []string) json.RawMessage {
+	switch operation {
+	case "CreateSecret", "PutSecretValue", "UpdateSecret":
+		redact = append([]string{"Name", "VersionId", "VersionStages", "ReplicationStatus"}, redact...)
+	}
 	return marshalMembers(output, redact)
 }
 

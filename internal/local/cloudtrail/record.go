@@ -3,6 +3,7 @@ package cloudtrail
 import (
 	"encoding/json"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/rekey-go/rekey/internal/local/wire"
@@ -17,7 +18,11 @@ const (
 	typeService = "AwsServiceEvent"
 )
 
-const kmsSource = "kms.amazonaws.com"
+// Services whose records have something of their own.
+const (
+	kmsSource     = "kms.amazonaws.com"
+	secretsSource = "secretsmanager.amazonaws.com"
+)
 
 // A record is an event as CloudTrail writes it. The members and their order
 // are CloudTrail's.
@@ -42,6 +47,7 @@ type record struct {
 	EventType          string          `json:"eventType"`
 	ManagementEvent    bool            `json:"managementEvent"`
 	RecipientAccountID string          `json:"recipientAccountId"`
+	SharedEventID      string          `json:"sharedEventID,omitempty"`
 	EventCategory      string          `json:"eventCategory"`
 
 	at time.Time // EventTime
@@ -57,11 +63,23 @@ type identity struct {
 	UserName       string          `json:"userName,omitempty"`
 	SessionContext *sessionContext `json:"sessionContext,omitempty"`
 	InvokedBy      string          `json:"invokedBy,omitempty"`
+	InScopeOf      *scope          `json:"inScopeOf,omitempty"`
+}
+
+// A scope says for what a role's credentials were issued.
+type scope struct {
+	IssuerType          string `json:"issuerType"`
+	CredentialsIssuedTo string `json:"credentialsIssuedTo"`
 }
 
 type sessionContext struct {
 	SessionIssuer issuer            `json:"sessionIssuer"`
-	Attributes    map[string]string `json:"attributes"`
+	Attributes    sessionAttributes `json:"attributes"`
+}
+
+type sessionAttributes struct {
+	CreationDate     string `json:"creationDate,omitempty"`
+	MFAAuthenticated string `json:"mfaAuthenticated"`
 }
 
 type issuer struct {
@@ -84,10 +102,9 @@ func callRecords(r *recorded) []*record {
 	c := &r.call
 	main := callRecord(c, r.op.Access)
 	main.RequestParameters = parameters(c.Input, c.Operation, r.op.Redact)
-	main.Resources = resources(c.Resources)
 	main.setError(r.err)
 	if r.err == nil && r.output != nil {
-		main.ResponseElements = responseElements(r.output, r.op.Redact)
+		main.ResponseElements = responseElements(c.Operation, r.output, r.op.Redact)
 	}
 	records := []*record{main}
 	records = appendKMS(records, c, c.KMS)
@@ -95,7 +112,6 @@ func callRecords(r *recorded) []*record {
 		extra := callRecord(c, r.op.Access)
 		extra.EventName = also.Operation
 		extra.RequestParameters = marshalMembers(also.Parameters, r.op.Redact)
-		extra.Resources = resources(also.Resources)
 		extra.setError(also.Err)
 		records = append(records, extra)
 		records = appendKMS(records, c, also.KMS)
@@ -127,6 +143,8 @@ func callRecord(c *wire.Call, access wire.Access) *record {
 
 // appendKMS adds the records of the keys that a service used for its caller.
 // KMS names the caller, and the service as the place that the call came from.
+// Of the services here KMS alone lists the resources in its records. A key of
+// another account leaves a record there too, and both share an id.
 func appendKMS(records []*record, c *wire.Call, uses []wire.KMSUse) []*record {
 	for _, use := range uses {
 		r := callRecord(c, wire.Read)
@@ -137,11 +155,24 @@ func appendKMS(records []*record, c *wire.Call, uses []wire.KMSUse) []*record {
 		r.UserAgent = c.EventSource
 		r.RequestID = wire.NewID()
 		r.RequestParameters = kmsParameters(use)
-		r.Resources = []resource{{AccountID: c.Account, Type: "AWS::KMS::Key", ARN: use.KeyARN}}
+		owner := accountOf(use.KeyARN)
+		if owner != c.Account {
+			r.SharedEventID = wire.NewID()
+		}
+		r.Resources = []resource{{AccountID: owner, Type: "AWS::KMS::Key", ARN: use.KeyARN}}
 		r.setError(use.Err)
 		records = append(records, r)
 	}
 	return records
+}
+
+// accountOf is the account in an ARN.
+func accountOf(arn string) string {
+	parts := strings.SplitN(arn, ":", 6)
+	if len(parts) < 6 {
+		return ""
+	}
+	return parts[4]
 }
 
 func kmsParameters(use wire.KMSUse) json.RawMessage {
@@ -172,7 +203,6 @@ func eventRecord(e *wire.ServiceEvent, opts Options) *record {
 		AdditionalData:     e.Additional,
 		RequestID:          e.RequestID,
 		EventID:            wire.NewID(),
-		Resources:          resources(e.Resources),
 		EventType:          typeService,
 		ManagementEvent:    true,
 		RecipientAccountID: opts.Account,
@@ -199,8 +229,14 @@ func identify(p wire.Principal) identity {
 		}
 		id.SessionContext = &sessionContext{
 			SessionIssuer: issuer{Type: "Role", PrincipalID: roleID, ARN: p.RoleARN, AccountID: p.AccountID, UserName: p.RoleName},
-			Attributes:    map[string]string{"mfaAuthenticated": "false"},
+			Attributes:    sessionAttributes{MFAAuthenticated: "false"},
 		}
+		if !p.Issued.IsZero() {
+			id.SessionContext.Attributes.CreationDate = stamp(p.Issued)
+		}
+	}
+	if p.IssuedTo != "" {
+		id.InScopeOf = &scope{IssuerType: "AWS::Lambda::Function", CredentialsIssuedTo: p.IssuedTo}
 	}
 	return id
 }
@@ -233,14 +269,6 @@ func (r *record) setError(err error) {
 	if e.Code == "AccessDeniedException" {
 		r.ErrorCode = "AccessDenied"
 	}
-}
-
-func resources(list []wire.Resource) []resource {
-	out := make([]resource, 0, len(list))
-	for _, r := range list {
-		out = append(out, resource{AccountID: r.AccountID, Type: r.Type, ARN: r.ARN})
-	}
-	return out
 }
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -3,6 +3,8 @@ package cloudtrail
 import (
 	"bytes"
 	"compress/gzip"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -48,18 +50,26 @@ func (r *record) index() entry {
 	}
 }
 
-// about lists what an event is found by as a resource: what it was about, and
-// the secret as the caller wrote it.
+// about lists what an event is found by as a resource: the keys of KMS, and
+// the secret by every name that its record tells.
 func (r *record) about() []resource {
 	list := slices.Clip(r.Resources)
-	var in struct {
-		SecretID string `json:"secretId"`
-		Name     string `json:"name"`
-	}
-	if r.EventSource != "secretsmanager.amazonaws.com" || json.Unmarshal(r.RequestParameters, &in) != nil {
+	if r.EventSource != secretsSource {
 		return list
 	}
-	for _, name := range []string{in.SecretID, in.Name} {
+	var in, out struct {
+		SecretID string `json:"secretId"`
+		Name     string `json:"name"`
+		ARN      string `json:"arn"`
+	}
+	_ = json.Unmarshal(r.RequestParameters, &in) // null, or of another shape: no names
+	_ = json.Unmarshal(r.ResponseElements, &out)
+	names := []string{in.SecretID, in.Name, out.ARN}
+	for _, member := range []string{"SecretId", "ARN", "Name"} {
+		name, _ := r.AdditionalData[member].(string)
+		names = append(names, name)
+	}
+	for _, name := range names {
 		known := func(known resource) bool { return known.ARN == name }
 		if name != "" && !slices.ContainsFunc(list, known) {
 			list = append(list, resource{Type: "AWS::SecretsManager::Secret", ARN: name})
@@ -119,29 +129,28 @@ func (r *ring) seal(packed []byte) {
 	}
 }
 
-// pack writes the records as the content of a log file. It returns nil if
-// there are none.
-func (s *segment) pack() ([]byte, error) {
-	if len(s.entries) == 0 {
-		return nil, nil
-	}
+// pack writes the records as the content of a log file. The hash is that of
+// the content before it is compressed.
+func (s *segment) pack() (packed []byte, hash string, err error) {
 	var buf bytes.Buffer
 	z, err := gzip.NewWriterLevel(&buf, gzip.BestSpeed)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	_, _ = io.WriteString(z, `{"Records":[`) // what is wrong with a write, Close tells
+	sum := sha256.New()
+	w := io.MultiWriter(z, sum)
+	_, _ = io.WriteString(w, `{"Records":[`) // what is wrong with a write, Close tells
 	for i, e := range s.entries {
 		if i > 0 {
-			_, _ = io.WriteString(z, ",")
+			_, _ = io.WriteString(w, ",")
 		}
-		_, _ = z.Write(e.raw)
+		_, _ = w.Write(e.raw)
 	}
-	_, _ = io.WriteString(z, "]}")
+	_, _ = io.WriteString(w, "]}")
 	if err := z.Close(); err != nil {
-		return nil, fmt.Errorf("packing records: %w", err)
+		return nil, "", fmt.Errorf("packing records: %w", err)
 	}
-	return buf.Bytes(), nil
+	return buf.Bytes(), hex.EncodeToString(sum.Sum(nil)), nil
 }
 
 // unpacked is a segment with its texts.

@@ -3,53 +3,79 @@ package cloudtrail
 import (
 	"encoding/json"
 	"strings"
+	"time"
 
 	"github.com/rekey-go/rekey/internal/local/clock"
 )
 
-// run encodes what is recorded, until the trail is closed and its queue is
-// empty.
-func (s *Service) run() {
+// An encoder is the goroutine that takes the items of a trail, one after the
+// other. All writing is its own.
+type encoder struct {
+	service *Service
+	journal *journal
+	chain   chain
+	timer   *clock.Timer    // delivers the open segment; nil while it is empty
+	settled []chan struct{} // of the items whose records are not in the journal yet
+	rested  []func()
+}
+
+// run takes items until the trail is closed and its queue is empty.
+func (e *encoder) run() {
+	s := e.service
 	defer close(s.ended)
-	journal := s.load()
-	enc := encoder{service: s, journal: journal}
-	defer enc.end()
-	if len(s.ring.open.entries) > 0 {
-		enc.arm()
-	}
+	e.load()
+	defer e.end()
 	for {
 		select {
 		case it := <-s.queue:
-			enc.take(it)
+			e.take(it)
 		case <-s.done:
-			enc.drain()
+			e.drain()
 			return
 		}
 	}
 }
 
-// An encoder is the state of run.
-type encoder struct {
-	service *Service
-	journal *journal
-	timer   *clock.Timer // delivers the open segment; nil while it is empty
-}
-
+// take does what an item asks for. Records that come while others are written
+// share a write of the journal.
 func (e *encoder) take(it item) {
 	switch {
 	case it.call != nil:
 		e.add(callRecords(it.call)...)
 	case it.event != nil:
 		e.add(eventRecord(it.event, e.service.opts))
-	case it.passed != nil:
-		if it.seal {
-			e.seal()
-		}
-		close(it.passed)
+	case !it.deliver.IsZero():
+		e.deliver(it.deliver)
+	case !it.digest.IsZero():
+		e.service.fail(e.digest(it.digest))
+	}
+	if it.settled != nil {
+		e.settled = append(e.settled, it.settled)
+	}
+	if it.rested != nil {
+		e.rested = append(e.rested, it.rested)
+	}
+	if len(e.service.queue) == 0 || len(e.settled) >= maxSettled {
+		e.settle()
 	}
 	if len(e.service.queue) == 0 {
-		e.journalFlush()
+		e.service.fail(e.chain.settle())
 	}
+}
+
+// maxSettled is how many items share a write of the journal at most.
+const maxSettled = 256
+
+// settle writes the journal and lets go who waits for it.
+func (e *encoder) settle() {
+	e.service.fail(e.journal.flush())
+	for _, settled := range e.settled {
+		close(settled)
+	}
+	for _, rested := range e.rested {
+		rested()
+	}
+	e.settled, e.rested = e.settled[:0], e.rested[:0]
 }
 
 func (e *encoder) drain() {
@@ -58,19 +84,19 @@ func (e *encoder) drain() {
 		case it := <-e.service.queue:
 			e.take(it)
 		default:
-			e.seal()
+			e.deliver(e.service.opts.Clock.Now())
+			e.settle()
 			return
 		}
 	}
 }
 
 func (e *encoder) end() {
-	if err := e.journal.close(); err != nil {
-		e.service.fail(err)
-	}
+	e.chain.stop()
+	e.service.fail(e.journal.close())
 }
 
-// add puts records into the open segment and seals it when it is full.
+// add puts records into the open segment, and delivers it when it is full.
 func (e *encoder) add(records ...*record) {
 	s := e.service
 	for _, r := range records {
@@ -79,9 +105,7 @@ func (e *encoder) add(records ...*record) {
 			s.fail(err)
 			continue
 		}
-		if err := e.journal.write(entry.raw); err != nil {
-			s.fail(err)
-		}
+		e.journal.write(entry.raw)
 		s.mu.Lock()
 		count := s.ring.add(entry)
 		s.mu.Unlock()
@@ -89,61 +113,59 @@ func (e *encoder) add(records ...*record) {
 		if count == 1 {
 			e.arm()
 		}
-		if count >= segmentSize {
-			e.seal()
+		if count%segmentSize == 0 { // of one that could not be delivered: again
+			e.deliver(s.opts.Clock.Now())
 		}
 	}
 }
 
-// publish tells EventBridge of a call. Service events their service publishes.
+// publish tells EventBridge of a record.
 func (s *Service) publish(r *record, raw json.RawMessage) {
-	if s.opts.Publisher == nil || r.EventType != typeCall {
+	if s.opts.Publisher == nil {
 		return
 	}
 	publish := s.opts.Publisher.Publish
 	if r.ReadOnly {
 		publish = s.opts.Publisher.PublishRead
 	}
+	detailType := "AWS API Call via CloudTrail"
+	if r.EventType == typeService {
+		detailType = "AWS Service Event via CloudTrail"
+	}
 	name, _, _ := strings.Cut(r.EventSource, ".")
-	publish("aws."+name, "AWS API Call via CloudTrail", nil, raw)
+	publish("aws."+name, detailType, nil, raw)
 }
 
 // arm sets the time at which the open segment is delivered.
 func (e *encoder) arm() {
 	s := e.service
-	e.timer = s.opts.Clock.AfterFunc(deliverEvery, func() { s.barrier(true) })
+	e.timer = s.opts.Clock.AfterFunc(deliverEvery, func() { s.settle(item{deliver: s.opts.Clock.Now()}) })
 }
 
-// seal packs the open segment and delivers it.
-func (e *encoder) seal() {
+// deliver packs the open segment and writes it as a log file. If it cannot be
+// written, its records stay in the journal, and it is tried again later.
+func (e *encoder) deliver(at time.Time) {
 	if e.timer != nil {
 		e.timer.Stop()
 		e.timer = nil
 	}
 	s := e.service
-	// Only this goroutine changes the open segment, so it may be packed
-	// without the lock.
-	packed, err := s.ring.open.pack()
-	if err != nil {
-		s.fail(err)
-	}
-	if packed == nil {
+	if len(s.ring.open.entries) == 0 {
 		return
 	}
-	if err := s.deliver(packed, s.opts.Clock.Now()); err != nil {
+	// Only this goroutine changes the open segment, so it may be packed
+	// without the lock.
+	packed, hash, err := s.ring.open.pack()
+	if err == nil {
+		err = e.deliverFile(packed, hash, at)
+	}
+	if err != nil {
 		s.fail(err)
-		e.journal.hold() // it has the records; the next start reads them back
+		e.arm()
+		return
 	}
 	s.mu.Lock()
 	s.ring.seal(packed)
 	s.mu.Unlock()
-	if err := e.journal.reset(); err != nil {
-		s.fail(err)
-	}
-}
-
-func (e *encoder) journalFlush() {
-	if err := e.journal.flush(); err != nil {
-		e.service.fail(err)
-	}
+	s.fail(e.journal.reset())
 }

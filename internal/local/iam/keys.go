@@ -8,6 +8,8 @@ package iam
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base32"
 	"strings"
 	"sync"
 
@@ -34,10 +36,10 @@ func NewKeys(account string) *Keys {
 }
 
 // AssumeRole issues credentials for a session of a role. The session's name
-// is the function's, as on AWS.
-func (k *Keys) AssumeRole(roleARN, sessionName string) Credentials {
+// is the function's, as on AWS. More may say further of the principal.
+func (k *Keys) AssumeRole(roleARN, sessionName string, more ...func(*wire.Principal)) Credentials {
 	roleName := roleARN[strings.LastIndexByte(roleARN, '/')+1:]
-	roleID := "AROA" + rand.Text()[:17]
+	roleID := uniqueID("AROA", roleARN)
 	c := Credentials{
 		AccessKeyID:     "ASIA" + rand.Text()[:16],
 		SecretAccessKey: rand.Text() + rand.Text()[:14],
@@ -53,10 +55,20 @@ func (k *Keys) AssumeRole(roleARN, sessionName string) Credentials {
 		RoleName:    roleName,
 		SessionName: sessionName,
 	}
+	for _, fn := range more {
+		fn(&p)
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.issued[c.AccessKeyID] = p
 	return c
+}
+
+// uniqueID is the id that IAM gives to a role. It follows from the ARN, so that
+// the trail tells one id over all restarts.
+func uniqueID(prefix, arn string) string {
+	sum := sha256.Sum256([]byte(arn))
+	return prefix + base32.StdEncoding.EncodeToString(sum[:])[:17]
 }
 
 // Lookup returns the principal that an access key belongs to. A key that was

@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/rekey-go/rekey/internal/local/wire"
 )
 
 // initTimeout is how long an environment may take to ask for its first
@@ -105,7 +107,9 @@ func (f *function) taskRoot() string {
 // cannot be set by the function's configuration.
 func (s *Service) variables(env *environment, api string) []string {
 	f := env.function
-	c := s.opts.Keys.AssumeRole(f.RoleARN, f.Name)
+	c := s.opts.Keys.AssumeRole(f.RoleARN, f.Name, func(p *wire.Principal) {
+		p.Issued, p.IssuedTo = s.opts.Clock.Now(), f.arn
+	})
 	vars := []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.TempDir(), "TMPDIR=" + os.TempDir(), "TZ=:UTC", "LANG=en_US.UTF-8"}
 	for name, value := range f.Environment {
 		vars = append(vars, name+"="+value)

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"strings"
-	"time"
 
 	"github.com/rekey-go/rekey/internal/local/wire"
 )
@@ -51,61 +50,22 @@ const (
 // announceRotation tells what became of the rotation of a token. The message
 // is that of a failure.
 func (s *Service) announceRotation(st *secret, token, name, message string) {
-	s.serviceEvent(st, name, "Rotation-"+st.ARN+"-"+token, message, map[string]any{"SecretId": st.ARN})
+	s.serviceEvent(name, "Rotation-"+st.ARN+"-"+token, message, map[string]any{"SecretId": st.ARN})
 }
 
 // announceDeletion tells of the deletion of a secret's versions.
 func (s *Service) announceDeletion(st *secret, name string) {
-	s.serviceEvent(st, name, wire.NewID(), "", map[string]any{"ARN": st.ARN, "Name": st.Name})
+	s.serviceEvent(name, wire.NewID(), "", map[string]any{"ARN": st.ARN, "Name": st.Name})
 }
 
-// serviceEvent writes a service event to the trail, and publishes it as the
-// event that AWS makes of it.
-func (s *Service) serviceEvent(st *secret, name, requestID, message string, additional map[string]any) {
-	now := s.now()
+// serviceEvent writes a service event to the trail, which also publishes it.
+func (s *Service) serviceEvent(name, requestID, message string, additional map[string]any) {
 	if s.opts.Trail != nil {
 		s.opts.Trail.ServiceEvent(wire.ServiceEvent{
 			EventSource: eventSource, EventName: name, Additional: additional, ErrorMessage: message,
-			RequestID: requestID, Time: now, Resources: []wire.Resource{s.resource(st.ARN)},
+			RequestID: requestID, Time: s.now(),
 		})
 	}
-	if s.opts.Publisher != nil {
-		s.opts.Publisher.Publish(source, "AWS Service Event via CloudTrail", nil, trailEvent{
-			EventVersion: "1.08", EventTime: now.Format(time.RFC3339),
-			UserIdentity: userIdentity{AccountID: s.opts.Account, InvokedBy: eventSource},
-			EventSource:  eventSource, EventName: name, AWSRegion: s.opts.Region,
-			SourceIPAddress: eventSource, UserAgent: eventSource, ErrorMessage: message,
-			AdditionalEventData: additional, RequestID: requestID, EventID: wire.NewID(),
-			EventType: "AwsServiceEvent", RecipientAccountID: s.opts.Account, EventCategory: "Management",
-		})
-	}
-}
-
-// trailEvent is a record of a service event, as the detail of an event.
-type trailEvent struct {
-	EventVersion        string         `json:"eventVersion"`
-	UserIdentity        userIdentity   `json:"userIdentity"`
-	EventTime           string         `json:"eventTime"`
-	EventSource         string         `json:"eventSource"`
-	EventName           string         `json:"eventName"`
-	AWSRegion           string         `json:"awsRegion"`
-	SourceIPAddress     string         `json:"sourceIPAddress"`
-	UserAgent           string         `json:"userAgent"`
-	ErrorMessage        string         `json:"errorMessage,omitempty"`
-	RequestParameters   any            `json:"requestParameters"`
-	ResponseElements    any            `json:"responseElements"`
-	AdditionalEventData map[string]any `json:"additionalEventData"`
-	RequestID           string         `json:"requestID"`
-	EventID             string         `json:"eventID"`
-	ReadOnly            bool           `json:"readOnly"`
-	EventType           string         `json:"eventType"`
-	RecipientAccountID  string         `json:"recipientAccountId"`
-	EventCategory       string         `json:"eventCategory"`
-}
-
-type userIdentity struct {
-	AccountID string `json:"accountId"`
-	InvokedBy string `json:"invokedBy"`
 }
 
 // decrypted is the use of KMS when a version is read.

@@ -173,6 +173,10 @@ type Principal struct {
 	RoleARN     string
 	RoleName    string
 	SessionName string
+	// Issued is when the credentials of an assumed role were, and IssuedTo the
+	// ARN of the function that they are for.
+	Issued   time.Time
+	IssuedTo string
 	// InvokedBy is the service that called, for type AWSService.
 	InvokedBy string
 }
@@ -212,7 +216,6 @@ type ServiceEvent struct {
 	ErrorMessage string
 	RequestID    string
 	Time         time.Time
-	Resources    []Resource
 }
 
 // A Recorder sees every management call when it is answered. The output is
