@@ -24,19 +24,30 @@ func (a *app) clockCommand() *cobra.Command {
 		Long: `Show the time of the local system, and move it.
 
 Schedules, rotation windows, recovery windows and delayed messages follow this
-clock. What falls due on the way has happened when "clock advance" returns.
-Functions keep real time.`,
+clock. What falls due on the way has happened, in the order of time, when
+"clock advance" or "clock set" returns. Time only moves forward; with --state a
+restart goes on from where it stands. Functions keep real time.`,
 		Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.clock(cmd.Context(), nil) },
 	}
 	cmd.AddCommand(
 		&cobra.Command{
-			Use: "advance DURATION", Short: "Move the clock forward, by 36h or 90d", Args: exactly("DURATION"),
+			Use: "advance DURATION", Short: "Move the clock forward, by 36h, 90d or 1d12h", Args: exactly("DURATION"),
 			RunE: func(cmd *cobra.Command, args []string) error {
 				if _, err := local.ParseSpan(args[0]); err != nil {
 					return withHint(err, "write rekey clock advance 90d")
 				}
 				return a.clock(cmd.Context(), &local.ClockMove{Advance: args[0]})
+			},
+		},
+		&cobra.Command{
+			Use: "set TIME", Short: "Move the clock forward to a time, such as 2027-03-01T09:00:00Z", Args: exactly("TIME"),
+			RunE: func(cmd *cobra.Command, args []string) error {
+				to, err := time.Parse(time.RFC3339, args[0])
+				if err != nil {
+					return withHint(fmt.Errorf("%q is no time such as 2027-03-01T09:00:00Z", args[0]), "write rekey clock set 2027-03-01T09:00:00Z")
+				}
+				return a.clock(cmd.Context(), &local.ClockMove{Set: to})
 			},
 		},
 		&cobra.Command{
@@ -78,11 +89,17 @@ func (a *app) clock(ctx context.Context, move *local.ClockMove) error {
 		return err
 	}
 	defer func() { _ = res.Body.Close() }() // it was read
-	var state local.ClockState
-	if err := json.NewDecoder(res.Body).Decode(&state); err != nil || res.StatusCode != http.StatusOK {
+	var state struct {
+		local.ClockState
+		Message string `json:"message"` // why the clock was not moved
+	}
+	switch err := json.NewDecoder(res.Body).Decode(&state); {
+	case err == nil && res.StatusCode == http.StatusBadRequest && state.Message != "":
+		return errors.New(state.Message)
+	case err != nil || res.StatusCode != http.StatusOK:
 		return withHint(fmt.Errorf("the system at %s has no clock that moves", endpoint), `start it with "rekey up"`)
 	}
-	return a.data(state, func(w io.Writer) {
+	return a.data(state.ClockState, func(w io.Writer) {
 		fmt.Fprint(w, state.Now.Format(time.RFC3339))
 		if state.Frozen {
 			fmt.Fprint(w, "  frozen")

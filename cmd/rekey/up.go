@@ -26,6 +26,7 @@ type upFlags struct {
 	iam        string
 	parameters []string
 	readyFile  string
+	passphrase string // the file that has it
 	stack      stack.Options
 }
 
@@ -40,6 +41,8 @@ func (a *app) upCommand() *cobra.Command {
 	cmd.Flags().IntVar(&f.stack.Port, "port", 4566, "port of the AWS endpoint; 0 takes a free one")
 	cmd.Flags().IntVar(&f.stack.APIPort, "api-port", 8400, "port of the HTTP API; 0 takes a free one")
 	cmd.Flags().StringVar(&f.stack.StateDir, "state", "", "folder that keeps everything over restarts, encrypted (default: in memory)")
+	cmd.Flags().StringVar(&f.passphrase, "passphrase-file", "", "file with the passphrase of the state, which then takes the place of a key file (default: REKEY_PASSPHRASE, or asked for)")
+	cmd.Flags().DurationVar(&f.stack.TrailDelay, "trail-delay", 0, "how old an event is before LookupEvents tells of it; on AWS that is minutes")
 	cmd.Flags().StringArrayVar(&f.stack.AdminTokens, "admin-token", nil, "token that the admin API takes; may be given twice (default: REKEY_ADMIN_TOKEN, or a new one)")
 	cmd.Flags().StringVar(&f.readyFile, "ready-file", "", "file that is written, as JSON, once everything is ready")
 	cmd.Flags().BoolVar(&f.stack.NoDatabase, "no-database", false, "leave PostgreSQL out")
@@ -78,6 +81,9 @@ func (a *app) serve(ctx context.Context, s *stack.Stack, f upFlags, took time.Du
 	}
 	if err := a.data(ready, func(w io.Writer) { ready.print(w, s) }); err != nil {
 		return err
+	}
+	if clock := s.Engine.Clock(); clock.Frozen() {
+		a.note("rekey: warning: the clock of the state stands at %s; rekey clock resume lets it run on", clock.Now().UTC().Format(time.RFC3339))
 	}
 	a.note("ready after %.2f s; Ctrl-C ends it", took.Seconds())
 	<-ctx.Done()
@@ -134,6 +140,13 @@ func (a *app) stackOptions(f upFlags) (stack.Options, error) {
 		return opts, withHint(fmt.Errorf("--iam %q is neither on nor off", f.iam), "leave it out, or write --iam off")
 	}
 	opts.NoIAM = f.iam == "off"
+	if opts.TrailDelay < 0 {
+		return opts, withHint(fmt.Errorf("--trail-delay %s is negative", opts.TrailDelay), "write --trail-delay 5m")
+	}
+	var err error
+	if opts.Passphrase, err = a.passphrase(f); err != nil {
+		return opts, err
+	}
 	opts.Template, opts.TemplateFile = rekey.Template, "template.yaml"
 	if f.template != "" {
 		data, err := os.ReadFile(f.template)
@@ -167,6 +180,8 @@ func explainStart(err error, f upFlags) error {
 		return withHint(err, pgserver.InstallHint+", or leave it out with --no-database")
 	case errors.Is(err, store.ErrLocked):
 		return withHint(err, "another \"rekey up\" uses this folder; stop it, or choose another --state")
+	case errors.Is(err, store.ErrPassphrase):
+		return withHint(err, "give it by --passphrase-file or REKEY_PASSPHRASE; without it the state cannot be read")
 	case errors.Is(err, store.ErrTampered):
 		return withHint(err, fmt.Sprintf("restore %s from a backup, or start with an empty folder", f.stack.StateDir))
 	case errors.Is(err, syscall.EADDRINUSE):

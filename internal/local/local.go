@@ -67,8 +67,14 @@ type Options struct {
 	// Port is that of the AWS endpoint and APIPort that of the HTTP API, on
 	// 127.0.0.1. Zero takes a free one.
 	Port, APIPort int
-	// StateDir keeps the state over restarts. If empty, nothing is kept.
+	// StateDir keeps the state over restarts, the clock's too. If empty,
+	// nothing is kept.
 	StateDir string
+	// Passphrase is that of [store.Options].
+	Passphrase string
+	// TrailDelay is how old an event is before LookupEvents tells of it. On
+	// AWS that is minutes; zero tells at once.
+	TrailDelay time.Duration
 	// Command says how the function whose CodeUri is given is started. An
 	// error refuses the template.
 	Command func(codeURI string) ([]string, error)
@@ -121,7 +127,7 @@ func Start(ctx context.Context, opts Options) (*Engine, error) {
 		opts.Logs = io.Discard
 	}
 	e := &Engine{
-		opts: opts, clock: clock.New(), functions: map[string]string{},
+		opts: opts, functions: map[string]string{},
 		hashKeys: map[string]string{},
 	}
 	var err error
@@ -163,13 +169,19 @@ func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.It
 func (e *Engine) open(context.Context) (err error) {
 	trailDir := ""
 	if e.opts.StateDir != "" {
-		if e.store, err = store.Open(e.opts.StateDir); err != nil {
+		if e.store, err = store.Open(e.opts.StateDir, func(o *store.Options) { o.Passphrase = e.opts.Passphrase }); err != nil {
 			return err
 		}
 		trailDir = filepath.Join(e.opts.StateDir, "trail")
 	}
+	if err := e.restoreClock(); err != nil {
+		return err
+	}
 	e.keys = iam.NewKeys(Account)
-	e.Trail, err = cloudtrail.New(cloudtrail.Options{Account: Account, Region: Region, Clock: e.clock, Dir: trailDir, Publisher: onBus{e}})
+	e.Trail, err = cloudtrail.New(cloudtrail.Options{
+		Account: Account, Region: Region, Clock: e.clock, Dir: trailDir, Store: e.store,
+		Publisher: onBus{e}, Delay: e.opts.TrailDelay, Logger: e.opts.Logger,
+	})
 	if err != nil {
 		return err
 	}

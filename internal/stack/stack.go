@@ -11,12 +11,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"maps"
-	"os"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
@@ -44,6 +43,9 @@ type Options struct {
 	Port, APIPort int
 	// StateDir keeps everything over restarts. If empty, nothing is kept.
 	StateDir string
+	// Passphrase and TrailDelay are those of [local.Options].
+	Passphrase string
+	TrailDelay time.Duration
 	// AdminTokens are the tokens that the admin API takes. If there are none,
 	// one is made.
 	AdminTokens []string
@@ -88,7 +90,7 @@ func (s *Stack) startDatabase(ctx context.Context, opts *Options) error {
 	}
 	dir := ""
 	if opts.StateDir != "" {
-		if err := available(opts.StateDir); err != nil {
+		if err := store.Check(opts.StateDir); err != nil { // before the database takes its time
 			return err
 		}
 		dir = filepath.Join(opts.StateDir, "postgres")
@@ -109,23 +111,10 @@ func (s *Stack) startDatabase(ctx context.Context, opts *Options) error {
 	return nil
 }
 
-// available finds out before the database starts whether another stack uses
-// the folder.
-func available(dir string) error {
-	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	kept, err := store.Open(dir)
-	if err != nil {
-		return err
-	}
-	return kept.Close()
-}
-
 func (s *Stack) startEngine(ctx context.Context, opts *Options) (err error) {
 	s.Engine, err = local.Start(ctx, local.Options{
 		Template: opts.Template, TemplateFile: opts.TemplateFile, Parameters: opts.Parameters, Defaults: opts.Defaults,
-		Port: opts.Port, APIPort: opts.APIPort, StateDir: opts.StateDir,
+		Port: opts.Port, APIPort: opts.APIPort, StateDir: opts.StateDir, Passphrase: opts.Passphrase, TrailDelay: opts.TrailDelay,
 		Command: opts.Command, NoIAM: opts.NoIAM, Logs: opts.Logs, Logger: opts.Logger,
 	})
 	if err != nil {
