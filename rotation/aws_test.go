@@ -20,7 +20,7 @@ import (
 )
 
 // newSecretsManager starts Secrets Manager without any function.
-func newSecretsManager(t *testing.T) *secretsmanager.Client {
+func newSecretsManager(t *testing.T) (*secretsmanager.Client, *clock.Clock) {
 	t.Helper()
 	const account, region = "123456789012", "us-east-1"
 	ticking := clock.New()
@@ -37,7 +37,7 @@ func newSecretsManager(t *testing.T) *secretsmanager.Client {
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 			return aws.Credentials{AccessKeyID: "operator", SecretAccessKey: "none"}, nil
 		}),
-	})
+	}), ticking
 }
 
 // version is a token as Secrets Manager takes it.
@@ -45,7 +45,7 @@ func version(n string) string { return strings.Repeat("0", 31) + n }
 
 func TestTheStoreIsSecretsManager(t *testing.T) {
 	t.Parallel()
-	client := newSecretsManager(t)
+	client, _ := newSecretsManager(t)
 	store := rotation.NewStore(client)
 	ctx := t.Context()
 	_, err := client.CreateSecret(ctx, &secretsmanager.CreateSecretInput{
@@ -87,7 +87,7 @@ func TestTheStoreIsSecretsManager(t *testing.T) {
 
 func TestAValueIsStoredAsCurrentOnlyInThePlaceOfTheOneThatWasRead(t *testing.T) {
 	t.Parallel()
-	client := newSecretsManager(t)
+	client, _ := newSecretsManager(t)
 	store := rotation.NewStore(client)
 	ctx := t.Context()
 	_, err := client.CreateSecret(ctx, &secretsmanager.CreateSecretInput{
@@ -120,7 +120,7 @@ func TestAValueIsStoredAsCurrentOnlyInThePlaceOfTheOneThatWasRead(t *testing.T) 
 
 func TestVersionsWithoutALabelAreFound(t *testing.T) {
 	t.Parallel()
-	client := newSecretsManager(t)
+	client, ticking := newSecretsManager(t)
 	store := rotation.NewStore(client)
 	_, err := client.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{
 		Name: new("dev-db"), SecretString: new("v"), ClientRequestToken: new(version("1")),
@@ -129,6 +129,9 @@ func TestVersionsWithoutALabelAreFound(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, n := range []string{"2", "3", "4"} {
+		if err := ticking.Advance(t.Context(), time.Second); err != nil { // the times of versions are told in whole seconds
+			t.Fatal(err)
+		}
 		_, err := client.PutSecretValue(t.Context(), &secretsmanager.PutSecretValueInput{
 			SecretId: new("dev-db"), SecretString: &n, ClientRequestToken: new(version(n)),
 		})
@@ -150,7 +153,7 @@ func TestVersionsWithoutALabelAreFound(t *testing.T) {
 
 func TestAStoreWithoutAValueSaysSo(t *testing.T) {
 	t.Parallel()
-	client := newSecretsManager(t)
+	client, _ := newSecretsManager(t)
 	store := rotation.NewStore(client)
 	if _, err := store.Describe(t.Context(), "dev-none"); err == nil {
 		t.Error("a secret that is not there was described")

@@ -69,6 +69,32 @@ func (s *session) Revoke(ctx context.Context, user string, inUse func(ctx contex
 	})
 }
 
+// Rights is nil if the session's login may change the password of a user.
+func (s *session) Rights(ctx context.Context, user string) error {
+	exists, err := s.ordinary(ctx, user)
+	if err != nil {
+		return err
+	}
+	// From PostgreSQL 16 on CREATEROLE counts for the roles alone that the login
+	// has been given ADMIN OPTION on.
+	const sql = `SELECT rolsuper, rolcreaterole, current_setting('server_version_num')::int < 160000 OR NOT $2 OR EXISTS (
+			SELECT FROM pg_auth_members m WHERE m.member = r.oid AND m.admin_option AND m.roleid = (SELECT oid FROM pg_roles WHERE rolname = $1))
+		FROM pg_roles r WHERE rolname = current_user`
+	var super, createRole, admin bool
+	if err := s.conn.QueryRow(ctx, sql, user, exists).Scan(&super, &createRole, &admin); err != nil {
+		return s.classify("reading the rights of the login", err)
+	}
+	switch {
+	case super:
+		return nil
+	case !createRole:
+		return fmt.Errorf("%w: %q has no CREATEROLE", rotation.ErrPermission, s.login.Username)
+	case !admin:
+		return fmt.Errorf("%w: %q has no ADMIN OPTION on %q", rotation.ErrPermission, s.login.Username, user)
+	}
+	return nil
+}
+
 // ordinary reports whether a user exists. For one that is an administrator,
 // or may act as the session's own user, it returns an error.
 func (s *session) ordinary(ctx context.Context, user string) (exists bool, err error) {

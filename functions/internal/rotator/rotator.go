@@ -1,9 +1,11 @@
 // Package rotator is what the functions that rotate have in common: they take
-// the events of Secrets Manager and announce new versions on the event bus.
+// the events of Secrets Manager, announce new versions on the event bus, and
+// answer the questions of rekey doctor and rekey plan.
 package rotator
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"os"
 	"strings"
@@ -47,12 +49,36 @@ func New(
 			})
 		},
 	})
-	return lambda.NewHandler(func(ctx context.Context, e events.SecretsManagerSecretRotationEvent) error {
-		return r.Step(ctx, rotation.Event{
-			Step: rotation.Step(e.Step), SecretID: e.SecretID, Token: e.ClientRequestToken,
-			FunctionARN: functionARN(ctx), RotationToken: rotation.NewValue(e.RotationToken),
-		})
+	return lambda.NewHandler(func(ctx context.Context, e request) (any, error) {
+		switch e.Question {
+		case Examine:
+			return rotation.Examine(ctx, store, choose, e.SecretID)
+		case Plan:
+			return rotation.Plan(ctx, store, choose, e.SecretID)
+		case "":
+			return nil, r.Step(ctx, rotation.Event{
+				Step: rotation.Step(e.Step), SecretID: e.SecretID, Token: e.ClientRequestToken,
+				FunctionARN: functionARN(ctx), RotationToken: rotation.NewValue(e.RotationToken),
+			})
+		}
+		return nil, fmt.Errorf("%w: the question %q is neither %s nor %s", rotation.ErrConfiguration, e.Question, Examine, Plan)
 	}), nil
+}
+
+// The questions that an operator may ask the function: it is where the target
+// can be reached from, and it has the permissions. Neither changes anything,
+// and no answer holds a value.
+const (
+	// Examine is answered with a [rotation.Diagnosis].
+	Examine = "examine"
+	// Plan is answered with a [rotation.Preview].
+	Plan = "plan"
+)
+
+// A request is a step of Secrets Manager's, or an operator's question.
+type request struct {
+	events.SecretsManagerSecretRotationEvent
+	Question string `json:"Question"`
 }
 
 // functionARN is the ARN by which the function was invoked, where it is known.
