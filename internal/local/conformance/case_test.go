@@ -15,7 +15,10 @@ type source string
 
 // The kinds of sources, best first.
 const (
-	recorded   source = "recorded from AWS"
+	recorded source = "recorded from AWS"
+	// inferred is from the code of a test that passes on AWS, or a part of a
+	// text that was seen.
+	inferred   source = "inferred from a test that passes on AWS"
 	documented source = "documented by AWS"
 	remembered source = "remembered"
 )

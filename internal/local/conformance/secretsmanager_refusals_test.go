@@ -39,10 +39,10 @@ func refusals() map[string]belief {
 		"no name of a secret": {documented, "botocore's model: SecretId is required", []step{
 			refused("GetSecretValue", `{}`, "ValidationException: 1 validation error detected: Value null at 'secretId' failed to satisfy constraint: Member must not be null").raws(),
 		}},
-		"a version id that is none": {recorded, "pulumi-aws issue 1613: the beginning of the text", []step{
+		"a version id that is none": {inferred, "pulumi-aws issue 1613: the beginning of the text", []step{
 			refused("GetSecretValue", `{"SecretId":"$name","VersionId":"AWSCURRENT"}`, "ValidationException: 1 validation error detected: Value 'AWSCURRENT' at 'versionId' failed to satisfy constraint: Member must have length greater than or equal to 32"),
 		}},
-		"a password of 5000 characters": {recorded, "moto's exception text, get_random_password", []step{
+		"a password of 5000 characters": {inferred, "moto's exception text, get_random_password", []step{
 			refused("GetRandomPassword", `{"PasswordLength":5000}`, "ValidationException: 1 validation error detected: Value '5000' at 'passwordLength' failed to satisfy constraint: Member must have value less than or equal to 4096"),
 		}},
 		"a value above 65,536 bytes": {documented, "botocore's model; that the value is not quoted is remembered", []step{
@@ -105,14 +105,14 @@ func deletions() map[string]belief {
 		"deleting by force what there is not": {recorded, "LocalStack test_delete_non_existent_secret_returns_as_if_secret_exists", []step{
 			ok("DeleteSecret", `{"SecretId":"$name","ForceDeleteWithoutRecovery":true}`, `{"ARN":"$any","Name":"$name","DeletionDate":"$time"}`),
 		}},
-		"deleting by force what is deleted": {recorded, "LocalStack test_force_delete_deleted_secret", []step{
+		"deleting by force what is deleted": {inferred, "LocalStack test_force_delete_deleted_secret", []step{
 			made("x"),
 			marked(""),
 			described(`"DeletedDate":"$time","VersionIdsToStages":{"$v1":["AWSCURRENT"]}`).patiently(),
 			removed(),
 			refused("DescribeSecret", `{"SecretId":"$name"}`, notFound).patiently(),
 		}},
-		"a deleted secret is neither tagged nor untagged": {recorded, "LocalStack test_tag_untag_resource_on_deleted_secret", []step{
+		"a deleted secret is neither tagged nor untagged": {inferred, "LocalStack test_tag_untag_resource_on_deleted_secret", []step{
 			made("x"),
 			marked(""),
 			refused("TagResource", `{"SecretId":"$arn","Tags":[{"Key":"new-tag","Value":"new-value"}]}`, markedDeleted),

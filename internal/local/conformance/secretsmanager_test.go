@@ -167,7 +167,7 @@ func secretsAndValues() map[string]belief {
 			described(`"Description":"MyNewDescription","VersionIdsToStages":{"$v3":["AWSCURRENT"],"$v2":["AWSPREVIOUS"]}`),
 			removed(),
 		}},
-		"bytes are Base64 on the wire": {recorded, "LocalStack test_get_secret_value", []step{
+		"bytes are Base64 on the wire": {inferred, "LocalStack test_get_secret_value", []step{
 			ok("CreateSecret", `{"Name":"$name","SecretBinary":"Zm9vdGVzdA=="}`, `{"ARN":"$arn","Name":"$name","VersionId":"$v1"}`),
 			ok("GetSecretValue", `{"SecretId":"$name"}`, `{"ARN":"$arn","Name":"$name","CreatedDate":"$time","SecretBinary":"Zm9vdGVzdA==","VersionId":"$v1","VersionStages":["AWSCURRENT"]}`),
 			ok("PutSecretValue", `{"SecretId":"$name","SecretBinary":"Zm9vdGVzdDI="}`, `{"ARN":"$arn","Name":"$name","VersionId":"$v2","VersionStages":["AWSCURRENT"]}`),
@@ -242,7 +242,7 @@ func extras() map[string]belief {
 			ok("GetRandomPassword", `{}`, `{"RandomPassword":"$password"}`).under(json11),
 			refused("GetSecretValue", `{"SecretId":"$name"}`, notFound).under(json11),
 		}},
-		"a password is too short for its types": {recorded, "moto's exception text, get_random_password", []step{
+		"a password is too short for its types": {inferred, "moto's exception text, get_random_password", []step{
 			refused("GetRandomPassword", `{"PasswordLength":3}`, "InvalidParameterException: Password length is too short based on the required types."),
 		}},
 		"a password is as long as asked": {recorded, "LocalStack test_get_random_exclude_characters_and_symbols", []step{
