@@ -9,6 +9,7 @@ func (s *Service) Wire() wire.Service {
 		EventSource: "sqs.amazonaws.com",
 		Protocol:    wire.JSON10,
 		Targets:     []string{"AmazonSQS"},
+		Namespace:   "com.amazonaws.sqs",
 		Operations: map[string]wire.Operation{
 			"SendMessage":                  wire.Op(wire.Data, s.sendMessage),
 			"SendMessageBatch":             wire.Op(wire.Data, s.sendBatch),

@@ -232,6 +232,9 @@ func (f *Front) newCall(r *http.Request, s *Service, operation string) *Call {
 		UserAgent:   r.UserAgent(),
 		Time:        f.opts.Now(),
 	}
+	if s.Namespace != "" {
+		c.namespace = s.Namespace + "#"
+	}
 	if c.Region == "" {
 		c.Region = f.opts.Region
 	}
@@ -291,7 +294,7 @@ func writeError(w http.ResponseWriter, p Protocol, c *Call, err error) {
 	if e.QueryCode != "" {
 		w.Header().Set("X-Amzn-Query-Error", e.QueryCode+";Sender")
 	}
-	body := map[string]any{"__type": e.Code}
+	body := map[string]any{"__type": c.namespace + e.Code}
 	if e.Modelled {
 		body["Message"] = e.Message
 	} else {

@@ -78,6 +78,9 @@ type Service struct {
 	// Targets are the prefixes of X-Amz-Target that belong to the service,
 	// without the dot: "secretsmanager".
 	Targets []string
+	// Namespace stands before the names of errors in the bodies of the JSON
+	// protocol, where the service has one there: "com.amazonaws.sqs".
+	Namespace string
 	// Operations by name, for the JSON and Query protocols.
 	Operations map[string]Operation
 	// Routes of the REST protocol.
@@ -158,6 +161,8 @@ type Call struct {
 	KMS []KMSUse
 	// Also lists further records that the call leaves in the trail.
 	Also []Companion
+
+	namespace string // of the service's errors, with its "#"
 }
 
 // A Principal is who made a call, in the terms of CloudTrail's userIdentity.
