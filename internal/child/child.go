@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"time"
 )
 
@@ -23,9 +24,10 @@ type Process struct {
 	done chan struct{}
 }
 
-// Start starts a server as an account; nil is the user of this process.
-func Start(cmd *exec.Cmd, account *Account) (*Process, error) {
-	wait, err := start(cmd, account)
+// Start starts a server as an account; nil is the user of this process. End is
+// the signal that the server gets when its starter is no more.
+func Start(cmd *exec.Cmd, account *Account, end syscall.Signal) (*Process, error) {
+	wait, err := start(cmd, account, end)
 	if err != nil {
 		return nil, err
 	}
@@ -37,20 +39,31 @@ func Start(cmd *exec.Cmd, account *Account) (*Process, error) {
 	return p, nil
 }
 
-// Run runs a command to its end, as an account.
-func Run(cmd *exec.Cmd, account *Account) error {
-	wait, err := start(cmd, account)
-	if err != nil {
-		return err
-	}
-	return wait()
-}
-
 // Pid is the id of the process.
 func (p *Process) Pid() int { return p.os.Pid }
 
 // Done is closed when the process has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }
+
+// ErrEnded means that a server ended before it was ready.
+var ErrEnded = errors.New("the server ended")
+
+// Await waits until the server is ready. The error is [ErrEnded] if it ends
+// before that.
+func (p *Process) Await(ctx context.Context, ready func() bool) error {
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for !ready() {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-p.done:
+			return ErrEnded
+		case <-tick.C:
+		}
+	}
+	return nil
+}
 
 // stopWait is how long a process may take to heed a signal.
 const stopWait = 5 * time.Second
@@ -70,6 +83,31 @@ func (p *Process) Stop(signals ...os.Signal) error {
 		}
 	}
 	return fmt.Errorf("%s (pid %d) does not end", p.name, p.Pid())
+}
+
+// ErrPortTaken means that another process listens on the port.
+var ErrPortTaken = errors.New("port is taken")
+
+// portTries is how often a server is started whose free port was taken by
+// another process in between.
+const portTries = 3
+
+// OnPort starts a server on a port of the loopback interface, or if that is
+// zero on a free one. Start returns an error that wraps [ErrPortTaken] where it
+// was taken.
+func OnPort(ctx context.Context, port int, start func(port int) error) (err error) {
+	if port != 0 {
+		return start(port)
+	}
+	for range portTries {
+		if port, err = FreePort(ctx); err != nil {
+			return err
+		}
+		if err = start(port); !errors.Is(err, ErrPortTaken) {
+			break
+		}
+	}
+	return err
 }
 
 // FreePort finds a port of the loopback interface that nobody listens on.

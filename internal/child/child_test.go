@@ -14,7 +14,7 @@ import (
 
 func TestAProcessEndsByTheFirstSignalThatItHeeds(t *testing.T) {
 	t.Parallel()
-	p, err := child.Start(exec.Command("sleep", "600"), nil)
+	p, err := child.Start(exec.Command("sleep", "600"), nil, syscall.SIGTERM)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,8 +12,8 @@ import (
 // start starts a server process that ends with this one, whatever ends it.
 // The kernel ties the two to the thread that forked, so that thread is kept
 // until the process is over.
-func start(cmd *exec.Cmd, account *Account) (wait func() error, err error) {
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGINT, Setpgid: true, Credential: account.credential()}
+func start(cmd *exec.Cmd, account *Account, end syscall.Signal) (wait func() error, err error) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: end, Setpgid: true, Credential: account.credential()}
 	started, done := make(chan error), make(chan error, 1)
 	go func() {
 		runtime.LockOSThread()

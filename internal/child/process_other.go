@@ -6,10 +6,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 )
 
 // start starts a server process.
-func start(cmd *exec.Cmd, _ *Account) (wait func() error, err error) {
+func start(cmd *exec.Cmd, _ *Account, _ syscall.Signal) (wait func() error, err error) {
 	return cmd.Wait, cmd.Start()
 }
 

@@ -9,7 +9,6 @@
 package pgserver
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -23,7 +22,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/rekey-go/rekey/internal/child"
 )
@@ -51,18 +49,11 @@ type Server struct {
 	// CA is the certificate that signed the server's, as PEM.
 	CA string
 
-	root    string // the folder with all of the server's files
-	temp    bool
-	account *child.Account
+	folder  *child.Folder
 	process *child.Process
 }
 
-const (
-	superuser = "postgres"
-	// startTries is how often a start is tried whose port was taken by
-	// another process in between.
-	startTries = 3
-)
+const superuser = "postgres"
 
 // Start starts a server and waits until it takes connections. It returns an
 // error that wraps [ErrNotFound] where there is no PostgreSQL to be had.
@@ -77,35 +68,24 @@ func Start(ctx context.Context, opts Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Host: "127.0.0.1", User: superuser, account: child.Unprivileged("postgres")}
-	if err := s.prepare(ctx, bin, opts); err != nil {
-		return nil, errors.Join(err, s.discard())
+	folder, err := child.OpenFolder(opts.Dir, "postgres", superuser)
+	if err != nil {
+		return nil, err
 	}
-	for range startTries {
-		if err = s.launch(ctx, bin, opts); !errors.Is(err, errPortTaken) || opts.Port != 0 {
-			break
-		}
+	s := &Server{Host: "127.0.0.1", User: superuser, folder: folder}
+	err = s.prepare(ctx, bin)
+	if err == nil {
+		err = child.OnPort(ctx, opts.Port, func(port int) error { return s.launch(ctx, bin, port, opts.Settings) })
 	}
 	if err != nil {
-		return nil, errors.Join(err, s.discard())
+		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
 }
 
-// prepare makes the server's folder: the data, the certificates, the rules of
-// who may connect. A folder that was prepared before is used as it is.
-func (s *Server) prepare(ctx context.Context, bin string, opts Options) (err error) {
-	if s.root, s.temp = opts.Dir, opts.Dir == ""; s.temp {
-		s.root, err = os.MkdirTemp(s.account.Temp(), "rekey-pg-")
-	} else if s.root, err = s.account.Place("postgres", opts.Dir); err == nil {
-		err = os.MkdirAll(s.root, 0o700)
-	}
-	if err != nil {
-		return fmt.Errorf("making PostgreSQL's folder: %w", err)
-	}
-	if err := s.account.Own(s.root); err != nil {
-		return err
-	}
+// prepare makes the data, the certificates, the rules of who may connect. A
+// folder that was prepared before is used as it is.
+func (s *Server) prepare(ctx context.Context, bin string) error {
 	if s.ready() {
 		return s.reopen()
 	}
@@ -115,41 +95,35 @@ func (s *Server) prepare(ctx context.Context, bin string, opts Options) (err err
 	return s.secure()
 }
 
-func (s *Server) path(name string) string { return filepath.Join(s.root, name) }
-
 // ready reports whether the folder was prepared to the end.
 func (s *Server) ready() bool {
-	_, err := os.Stat(s.path("ca.pem"))
+	_, err := os.Stat(s.folder.Path("ca.pem"))
 	return err == nil
 }
 
 // reopen reads what an earlier start left.
 func (s *Server) reopen() error {
-	password, err := os.ReadFile(s.path("superuser"))
+	password, err := os.ReadFile(s.folder.Path("superuser"))
 	if err != nil {
 		return err
 	}
-	ca, err := os.ReadFile(s.path("ca.pem"))
+	ca, err := os.ReadFile(s.folder.Path("ca.pem"))
 	s.Password, s.CA = string(password), string(ca)
 	return err
 }
 
 func (s *Server) initialize(ctx context.Context, bin string) error {
-	if err := os.RemoveAll(s.path("data")); err != nil { // left by a start that was cut off
+	if err := os.RemoveAll(s.folder.Path("data")); err != nil { // left by a start that was cut off
 		return err
 	}
 	s.Password = rand.Text()
-	if err := s.write("superuser", []byte(s.Password)); err != nil {
+	if err := s.folder.Write("superuser", []byte(s.Password)); err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, filepath.Join(bin, "initdb"), "-D", s.path("data"), "-U", superuser, //nolint:gosec // the binary that Find found.
-		"-A", "scram-sha-256", "--pwfile", s.path("superuser"), "-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions")
-	// Without a time zone and a locale initdb searches for them, for half a second.
-	cmd.Env = append(os.Environ(), "TZ=UTC", "LC_ALL=C.UTF-8")
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr, cmd.Dir = &out, &out, s.root
-	if err := child.Run(cmd, s.account); err != nil {
-		return fmt.Errorf("initdb: %w: %s", err, lastLine(out.String()))
+	cmd := exec.CommandContext(ctx, filepath.Join(bin, "initdb"), "-D", s.folder.Path("data"), "-U", superuser, //nolint:gosec // the binary that Find found.
+		"-A", "scram-sha-256", "--pwfile", s.folder.Path("superuser"), "-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions")
+	if err := s.folder.Run(cmd); err != nil {
+		return fmt.Errorf("initdb: %w", err)
 	}
 	return nil
 }
@@ -166,116 +140,66 @@ func (s *Server) secure() error {
 	}
 	s.CA = string(certs.CA)
 	return errors.Join(
-		s.write("data/pg_hba.conf", []byte(hba)),
-		s.write("server.pem", certs.Leaf),
-		s.write("server.key", certs.Key),
-		s.write("ca.pem", certs.CA),
+		s.folder.Write("data/pg_hba.conf", []byte(hba)),
+		s.folder.Write("server.pem", certs.Leaf),
+		s.folder.Write("server.key", certs.Key),
+		s.folder.Write("ca.pem", certs.CA),
 	)
 }
 
-// write writes a file that only the server's account may read.
-func (s *Server) write(name string, data []byte) error {
-	if err := os.WriteFile(s.path(name), data, 0o600); err != nil {
-		return err
-	}
-	return s.account.Own(s.path(name))
-}
-
-var errPortTaken = errors.New("port is taken")
-
-// launch starts the server process and waits until it is ready.
-func (s *Server) launch(ctx context.Context, bin string, opts Options) error {
-	var err error
-	if s.Port = opts.Port; s.Port == 0 {
-		if s.Port, err = child.FreePort(ctx); err != nil {
-			return err
-		}
-	}
-	log, err := os.OpenFile(s.path("log"), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = log.Close() }()                                        // the server has its own
-	cmd := exec.Command(filepath.Join(bin, "postgres"), s.arguments(opts)...) //nolint:gosec,noctx // the binary that Find found; Close ends it, not a context.
-	cmd.Stdout, cmd.Stderr, cmd.Dir = log, log, s.root
-	cmd.Env = append(os.Environ(), "TZ=UTC", "LC_ALL=C.UTF-8")
-	if s.process, err = child.Start(cmd, s.account); err != nil {
+// launch starts the server process and waits until it is ready, which its own
+// status file says.
+func (s *Server) launch(ctx context.Context, bin string, port int, settings map[string]string) (err error) {
+	s.Port = port
+	cmd := exec.Command(filepath.Join(bin, "postgres"), s.arguments(settings)...) //nolint:gosec,noctx // the binary that Find found; Close ends it, not a context.
+	if s.process, err = s.folder.Start(cmd, syscall.SIGINT); err != nil {
 		return fmt.Errorf("starting postgres: %w", err)
 	}
-	if err := s.awaitReady(ctx); err != nil {
+	err = s.process.Await(ctx, func() bool {
+		status, _ := os.ReadFile(s.folder.Path("data/postmaster.pid")) // not there yet
+		return strings.Contains(string(status), "ready") && strings.HasPrefix(string(status), strconv.Itoa(s.process.Pid())+"\n")
+	})
+	switch {
+	case err == nil:
+		return nil
+	case !errors.Is(err, child.ErrEnded):
 		return errors.Join(err, s.stop())
+	case strings.Contains(s.Log(), "Address already in use"):
+		return fmt.Errorf("port %d: %w", s.Port, child.ErrPortTaken)
 	}
-	return nil
+	return fmt.Errorf("starting postgres: %w: %s", err, child.Why(s.Log()))
 }
 
-func (s *Server) arguments(opts Options) []string {
+func (s *Server) arguments(more map[string]string) []string {
 	settings := map[string]string{
 		"listen_addresses":        "localhost,127.0.0.1",
 		"unix_socket_directories": "",
 		"ssl":                     "on",
-		"ssl_cert_file":           s.path("server.pem"),
-		"ssl_key_file":            s.path("server.key"),
+		"ssl_cert_file":           s.folder.Path("server.pem"),
+		"ssl_key_file":            s.folder.Path("server.key"),
 		"shared_buffers":          "16MB",
 		"max_connections":         "200",
 	}
-	if s.temp { // what is thrown away need not survive a power failure
+	if s.folder.Temporary() { // what is thrown away need not survive a power failure
 		settings["fsync"], settings["synchronous_commit"], settings["full_page_writes"] = "off", "off", "off"
 	}
-	maps.Copy(settings, opts.Settings)
-	args := []string{"-D", s.path("data"), "-p", strconv.Itoa(s.Port)}
+	maps.Copy(settings, more)
+	args := []string{"-D", s.folder.Path("data"), "-p", strconv.Itoa(s.Port)}
 	for name, value := range settings {
 		args = append(args, "-c", name+"="+value)
 	}
 	return args
 }
 
-// awaitReady waits until the server's own status file says "ready".
-func (s *Server) awaitReady(ctx context.Context) error {
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		status, _ := os.ReadFile(s.path("data/postmaster.pid")) // not there yet
-		if strings.Contains(string(status), "ready") && strings.HasPrefix(string(status), strconv.Itoa(s.process.Pid())+"\n") {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-s.process.Done():
-			log := s.Log()
-			if strings.Contains(log, "Address already in use") {
-				return fmt.Errorf("port %d: %w", s.Port, errPortTaken)
-			}
-			return fmt.Errorf("postgres ended: %s", lastLine(log))
-		case <-tick.C:
-		}
-	}
-}
-
 // Log is what the server has logged so far.
-func (s *Server) Log() string {
-	log, _ := os.ReadFile(s.path("log")) // an unreadable log is an empty one
-	return string(log)
-}
+func (s *Server) Log() string { return s.folder.Log() }
 
 // Addr is host:port.
 func (s *Server) Addr() string { return net.JoinHostPort(s.Host, strconv.Itoa(s.Port)) }
 
 // Close stops the server, and removes its folder if that is temporary.
-func (s *Server) Close() error { return errors.Join(s.stop(), s.discard()) }
+func (s *Server) Close() error { return errors.Join(s.stop(), s.folder.Discard()) }
 
 // stop ends the process: by SIGINT, which ends sessions in order, and after a
 // while by SIGQUIT, which does not.
 func (s *Server) stop() error { return s.process.Stop(os.Interrupt, syscall.SIGQUIT) }
-
-func (s *Server) discard() error {
-	if !s.temp || s.root == "" {
-		return nil
-	}
-	return os.RemoveAll(s.root)
-}
-
-func lastLine(s string) string {
-	lines := strings.Split(strings.TrimSpace(s), "\n")
-	return lines[len(lines)-1]
-}

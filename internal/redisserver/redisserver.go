@@ -19,7 +19,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/rekey-go/rekey/internal/child"
 )
@@ -65,12 +64,6 @@ type Server struct {
 	process *child.Process
 }
 
-// startTries is how often a start is tried whose port was taken by another
-// process in between.
-const startTries = 3
-
-var errPortTaken = errors.New("port is taken")
-
 // Start starts a server and waits until it takes connections. It returns an
 // error that wraps [ErrNotFound] where there is no Redis.
 func Start(ctx context.Context, opts Options) (*Server, error) {
@@ -85,18 +78,13 @@ func Start(ctx context.Context, opts Options) (*Server, error) {
 		return nil, ErrNotFound
 	}
 	err := s.prepare()
-	for range startTries {
-		if err != nil && !errors.Is(err, errPortTaken) {
-			break
-		}
-		if s.Port, err = child.FreePort(ctx); err == nil {
-			err = s.Restart(ctx)
-		}
-		if err == nil {
-			return s, nil
-		}
+	if err == nil {
+		err = child.OnPort(ctx, 0, func(port int) error { s.Port = port; return s.Restart(ctx) })
 	}
-	return nil, errors.Join(err, s.Close())
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
 }
 
 // prepare writes the certificates and the superuser.
@@ -153,31 +141,20 @@ func (s *Server) Restart(ctx context.Context) error {
 	defer func() { _ = log.Close() }()              // the server has its own
 	cmd := exec.Command(s.binary, s.arguments()...) //nolint:gosec,noctx // the binary that was found; Close ends it, not a context.
 	cmd.Stdout, cmd.Stderr, cmd.Dir = log, log, s.Dir
-	if s.process, err = child.Start(cmd, nil); err != nil {
+	if s.process, err = child.Start(cmd, nil, syscall.SIGTERM); err != nil {
 		return fmt.Errorf("starting %s: %w", s.binary, err)
 	}
-	return s.awaitReady(ctx)
-}
-
-// awaitReady waits until the port takes connections.
-func (s *Server) awaitReady(ctx context.Context) error {
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		if conn, err := new(net.Dialer).DialContext(ctx, "tcp", s.Addr()); err == nil {
-			return conn.Close()
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-s.process.Done():
-			if strings.Contains(s.Log(), "Address already in use") {
-				return fmt.Errorf("port %d: %w", s.Port, errPortTaken)
-			}
-			return fmt.Errorf("redis ended: %s", s.Log())
-		case <-tick.C:
-		}
+	err = s.process.Await(ctx, func() bool {
+		conn, err := new(net.Dialer).DialContext(ctx, "tcp", s.Addr())
+		return err == nil && conn.Close() == nil
+	})
+	switch {
+	case !errors.Is(err, child.ErrEnded):
+		return err
+	case strings.Contains(s.Log(), "Address already in use"):
+		return fmt.Errorf("port %d: %w", s.Port, child.ErrPortTaken)
 	}
+	return fmt.Errorf("starting %s: %w: %s", s.binary, err, child.Why(s.Log()))
 }
 
 // Kill ends the process by SIGKILL.

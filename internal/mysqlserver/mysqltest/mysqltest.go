@@ -1,0 +1,71 @@
+// Package mysqltest gives tests a real MariaDB.
+package mysqltest
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"database/sql"
+	"errors"
+	"os"
+	"testing"
+
+	"github.com/go-sql-driver/mysql"
+
+	"github.com/rekey-go/rekey/internal/mysqlserver"
+)
+
+// Start starts a server for the time of a test. Where there is no MariaDB the
+// test is skipped and says so; with REQUIRE_ENGINES set it fails.
+func Start(tb testing.TB, opts mysqlserver.Options) *mysqlserver.Server {
+	tb.Helper()
+	s, err := mysqlserver.Start(context.WithoutCancel(tb.Context()), opts)
+	if errors.Is(err, mysqlserver.ErrNotFound) {
+		if os.Getenv("REQUIRE_ENGINES") == "" {
+			tb.Skipf("NOT TESTED: %v; %s", err, mysqlserver.InstallHint)
+		}
+		tb.Fatalf("%v; %s", err, mysqlserver.InstallHint)
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
+	return s
+}
+
+// Login opens a session over verified TLS and closes it with the test.
+func Login(tb testing.TB, s *mysqlserver.Server, user, password, database string) (*sql.Conn, error) {
+	tb.Helper()
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM([]byte(s.CA))
+	cfg := mysql.NewConfig()
+	cfg.Net, cfg.Addr = "tcp", s.Addr()
+	cfg.User, cfg.Passwd, cfg.DBName = user, password, database
+	cfg.TLS = &tls.Config{RootCAs: pool, ServerName: s.Host, MinVersion: tls.VersionTLS12}
+	connector, err := mysql.NewConnector(cfg)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	db := sql.OpenDB(connector)
+	tb.Cleanup(func() { _ = db.Close() })
+	return db.Conn(tb.Context())
+}
+
+// Exec runs statements as the superuser.
+func Exec(tb testing.TB, s *mysqlserver.Server, statements ...string) {
+	tb.Helper()
+	conn, err := Login(tb, s, s.User, s.Password, "")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	for _, sql := range statements {
+		if _, err := conn.ExecContext(tb.Context(), sql); err != nil {
+			tb.Fatalf("%s: %v", sql, err)
+		}
+	}
+}
