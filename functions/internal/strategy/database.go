@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/rekey-go/rekey/rotation"
+	"github.com/rekey-go/rekey/rotation/mysql"
 	"github.com/rekey-go/rekey/rotation/postgres"
 	"github.com/rekey-go/rekey/rotation/redis"
 )
@@ -46,6 +47,10 @@ func (d *databases) server(engine string) (server, error) {
 	switch engine {
 	case "", "postgres", "postgresql", "aurora-postgresql":
 		return server{Database: postgres.New(d.reach), maxName: postgres.MaxName}, nil
+	case "mysql", "aurora-mysql":
+		return server{Database: mysql.New(d.reach), dual: true, maxName: mysql.MaxName}, nil
+	case "mariadb":
+		return server{Database: mysql.New(d.reach), dual: true, maxName: mysql.MaxNameMariaDB}, nil
 	case "redis", "valkey":
 		return server{Database: redis.New(d.reach), dual: true}, nil
 	}
