@@ -165,9 +165,6 @@ func (c Call) check(may, must string) (*url.URL, error) {
 	if err != nil {
 		return nil, err
 	}
-	if strings.ContainsAny(u.Host, "{}") {
-		return nil, configurationf("the host has a placeholder")
-	}
 	if len(c.Form) > 0 && len(c.JSON) > 0 {
 		return nil, configurationf("it has two bodies, form and json")
 	}

@@ -23,8 +23,10 @@ import (
 	"github.com/rekey-go/rekey/rotation/rotationtest"
 )
 
+var quiet = slog.New(slog.DiscardHandler)
+
 // patience is how long the strategies wait in these tests.
-const patience = 100 * time.Millisecond
+const patience = 300 * time.Millisecond
 
 // A bench is a provider with a secret that has one of its keys.
 type bench struct {
@@ -266,7 +268,7 @@ var steps = []rotation.Step{rotation.StepCreate, rotation.StepSet, rotation.Step
 
 // rotate runs the four steps.
 func rotate(ctx context.Context, store rotation.Store, e rotation.Event, s rotation.Strategy) error {
-	r := rotation.New(store, rotation.Options{Choose: rotation.Only(s), Logger: slog.New(slog.DiscardHandler)})
+	r := rotation.New(store, rotation.Options{Choose: rotation.Only(s), Logger: quiet})
 	for _, e.Step = range steps {
 		if err := r.Step(ctx, e); err != nil {
 			return err
