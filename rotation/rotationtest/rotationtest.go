@@ -39,6 +39,12 @@ import (
 type Target struct {
 	// Value is the secret's first value, which is accepted.
 	Value rotation.Value
+	// Store has the secret. If nil, one is made with the value; Accepts may need
+	// it where the secret itself says what is accepted.
+	Store *Store
+	// Lasting says that the first rotation leaves the first value accepted and
+	// current in all but its version: there is nothing of it to retire.
+	Lasting bool
 	// Wrong is a value of the same form that is not accepted. If empty, there
 	// is none, and what follows from one is not tested.
 	Wrong rotation.Value

@@ -18,6 +18,7 @@ type Store struct {
 	secret rotation.Secret
 	values map[string]rotation.Value // :: version id
 	order  []string                  // the versions with a value, oldest first
+	now    func() time.Time
 }
 
 // Function is the ARN of the function that rotates the store's secret.
@@ -33,8 +34,15 @@ func NewStore(v rotation.Value, tags map[string]string) *Store {
 			ARN: "arn:aws:secretsmanager:us-east-1:111122223333:secret:db-a1b2c3", Name: "db", RotationEnabled: true, FunctionARN: Function,
 			Versions: map[string][]string{firstVersion: {rotation.LabelCurrent}}, Tags: tags,
 		},
-		values: map[string]rotation.Value{firstVersion: v}, order: []string{firstVersion},
+		values: map[string]rotation.Value{firstVersion: v}, order: []string{firstVersion}, now: time.Now,
 	}
+}
+
+// SetClock has the store take the time from a function.
+func (s *Store) SetClock(now func() time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now = now
 }
 
 // Begin does what RotateSecret does: it stages an empty version.
@@ -95,7 +103,7 @@ func (s *Store) Describe(context.Context, string) (rotation.Secret, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := s.secret
-	c.Versions, c.Now = maps.Clone(c.Versions), time.Now()
+	c.Versions, c.Now = maps.Clone(c.Versions), s.now()
 	return c, nil
 }
 
@@ -177,7 +185,7 @@ func (s *Store) MoveLabel(_ context.Context, _, label, from, to string) error {
 		s.detachLocked(label, from)
 	case label == rotation.LabelCurrent:
 		s.promoteLocked(to)
-		s.secret.LastRotated = time.Now()
+		s.secret.LastRotated = s.now()
 	default:
 		s.attachLocked(label, to)
 	}

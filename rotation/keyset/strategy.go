@@ -1,0 +1,141 @@
+package keyset
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/rekey-go/rekey/rotation"
+)
+
+// Strategy rotates a key set.
+type Strategy struct {
+	// Algorithm is that of new keys. If empty, it is the current key's.
+	Algorithm Algorithm
+	// Publish is for how long a key is in the set before it signs, at least: the
+	// longest time for which a verifier goes on with what it has read. If zero,
+	// it may sign at the next rotation, whenever that is.
+	Publish time.Duration
+}
+
+var (
+	_ rotation.Strategy = Strategy{}
+	_ rotation.Retirer  = Strategy{}
+)
+
+// Create makes the set in which the next key signs. Where there is none, or
+// where an operator has supplied the key to sign with, it makes a next key for
+// the rotation after this one. A next key that is dropped for a supplied one
+// has signed nothing: whoever supplies a key may do so because all of the value
+// is known to others.
+func (s Strategy) Create(_ context.Context, c rotation.Change, supplied rotation.Value) (rotation.Value, error) {
+	held, err := Parse(c.Current)
+	if err != nil {
+		return rotation.Value{}, err
+	}
+	version := c.Secret.VersionWith(rotation.LabelCurrent)
+	switch {
+	case !supplied.Empty():
+		err = held.supply(supplied, version)
+	case held.Next != nil:
+		next := *held.Next
+		next.Published = latest(next.Created, c.Secret.LastRotated)
+		if err = s.ripe(next, c.Secret.Now); err == nil {
+			held.succeed(next, version)
+		}
+	}
+	if err != nil {
+		return rotation.Value{}, err
+	}
+	if held.Next == nil {
+		next, err := NewKey(s.algorithm(held), c.Secret.Now)
+		if err != nil {
+			return rotation.Value{}, err
+		}
+		held.Next = &next
+	}
+	held.trimmedFrom = ""
+	return held.Value()
+}
+
+func latest(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b.UTC()
+	}
+	return a
+}
+
+func (s Strategy) algorithm(held *Set) Algorithm {
+	if s.Algorithm != "" {
+		return s.Algorithm
+	}
+	return held.Current.Algorithm
+}
+
+// supply makes the signing_key of a supplied value current. What else the value
+// has is taken over.
+func (s *Set) supply(supplied rotation.Value, version string) error {
+	wanted, err := Parse(supplied)
+	if err != nil {
+		return fmt.Errorf("reading the supplied value: %w", err)
+	}
+	if secret, ok := (*wanted.Current.material).([]byte); ok && len(secret) < minHMAC {
+		return configurationf("the supplied signing key has fewer than %d bytes", minHMAC)
+	}
+	same := wanted.Current.ID == s.Current.ID
+	if same && wanted.Issuer != "" && wanted.Issuer != s.Issuer {
+		return configurationf("the supplied value has another issuer and the same signing key, under which the tokens of the old issuer would end; supply a new key with it")
+	}
+	if !same {
+		k := wanted.Current
+		k.Created, k.Published = time.Time{}, time.Time{}
+		s.succeed(k, version)
+		s.Next = nil
+	}
+	if wanted.Issuer != "" {
+		s.Issuer = wanted.Issuer
+	}
+	maps.Copy(*s.members, *wanted.members) // those with a meaning are written anew
+	return nil
+}
+
+// Set has nothing to do: the value is all that there is.
+func (Strategy) Set(_ context.Context, c rotation.Change) error {
+	_, err := Parse(c.Pending)
+	return err
+}
+
+// Test signs with every key that can, and verifies as consumers do. A key that
+// signs now has to have been published long enough ago.
+func (s Strategy) Test(_ context.Context, c rotation.Change) error {
+	set, err := Parse(c.Pending)
+	if err != nil {
+		return err
+	}
+	for _, k := range set.all() {
+		if !k.signs() {
+			continue
+		}
+		token, err := k.sign(jwt.RegisteredClaims{Issuer: set.issuer(k)})
+		if err != nil {
+			return configurationf("%v cannot sign", k)
+		}
+		if err := set.Verify(token, &jwt.RegisteredClaims{}); err != nil {
+			return configurationf("a token that %v signed is refused", k)
+		}
+	}
+	return s.ripe(set.Current, c.Secret.Now)
+}
+
+// ripe says from when on a key may sign, if it may not yet.
+func (s Strategy) ripe(k Key, now time.Time) error {
+	from := k.Published.Add(s.Publish)
+	if k.Published.IsZero() || !now.Before(from) {
+		return nil
+	}
+	return fmt.Errorf("%w: consumers know %v since %s, and it may sign from %s on; rotate again then, or supply a key, which signs at once",
+		rotation.ErrConflict, k, k.Published.Format(time.RFC3339), from.Format(time.RFC3339))
+}
