@@ -40,6 +40,8 @@ func TestMain(m *testing.M) {
 // runFunction is what happens in the functions' processes.
 func runFunction(name string) {
 	switch name {
+	case "engine":
+		runEngine()
 	case "rotator":
 		awslambda.Start(rotate)
 	case "echo":

@@ -19,6 +19,8 @@
 // master key and a random salt of 16 bytes, and counts its seals: no nonce is
 // ever used twice under one key. A stored value is salt, count and ciphertext.
 //
+// The names of tables and keys are not encrypted: put no secret into a key.
+//
 // What encryption does not show: that the whole folder was replaced by an
 // older copy of itself, or that a value was taken out by somebody who can
 // write the file format. Keep the folder where only its owner can write.
