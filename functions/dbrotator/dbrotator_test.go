@@ -75,8 +75,8 @@ func newBench(tb testing.TB, env map[string]string) *bench {
 		front.ServeHTTP(w, r)
 	}))
 	tb.Cleanup(func() { secrets.Close(); bus.Close(); operators.Close(); functions.Close() })
-	b.Client = secretsmanager.NewFromConfig(config(operators.URL))
-	b.listen(tb, bus)
+	b.Client = secretsmanager.NewFromConfig(awsConfig(operators.URL))
+	listen(tb, bus)
 
 	super := fmt.Sprintf(`{"engine":"postgres","host":"127.0.0.1","port":%d,"username":%q,"password":%q}`, b.db.Port, b.db.User, b.db.Password)
 	b.create(tb, "dev-database-superuser", super, nil)
@@ -85,14 +85,14 @@ func newBench(tb testing.TB, env map[string]string) *bench {
 		"REKEY_DATABASE_PORT": fmt.Sprint(b.db.Port), "REKEY_DATABASE_NAME": "postgres", "REKEY_DATABASE_CA": b.db.CA,
 	}
 	maps.Copy(vars, env)
-	b.handler, err = dbrotator.New(config(functions.URL), func(name string) string { return vars[name] })
+	b.handler, err = dbrotator.New(awsConfig(functions.URL), func(name string) string { return vars[name] })
 	if err != nil {
 		tb.Fatal(err)
 	}
 	return b
 }
 
-func config(url string) aws.Config {
+func awsConfig(url string) aws.Config {
 	return aws.Config{
 		Region: region, BaseEndpoint: &url,
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
@@ -102,7 +102,7 @@ func config(url string) aws.Config {
 }
 
 // listen makes the bus, and a queue on it.
-func (b *bench) listen(tb testing.TB, bus *events.Service) {
+func listen(tb testing.TB, bus *events.Service) {
 	tb.Helper()
 	if _, err := bus.CreateBus("dev-rekey", "", nil); err != nil {
 		tb.Fatal(err)
@@ -129,7 +129,7 @@ func (b *bench) Invoke(ctx context.Context, _ string, payload []byte) (result []
 func (*bench) Allows(string, string, string) bool { return true }
 
 // Deliver takes what the rule sends.
-func (b *bench) Deliver(_, body string, _ map[string]string) error {
+func (b *bench) Deliver(_, body string, _ map[string]any) error {
 	b.heard <- body
 	return nil
 }
@@ -145,15 +145,25 @@ func (b *bench) count(target string) {
 
 func (b *bench) create(tb testing.TB, name, value string, tags map[string]string) string {
 	tb.Helper()
-	in := &secretsmanager.CreateSecretInput{Name: &name, SecretString: &value}
+	list := make([]types.Tag, 0, len(tags))
 	for key, v := range tags {
-		in.Tags = append(in.Tags, types.Tag{Key: &key, Value: &v})
+		list = append(list, types.Tag{Key: &key, Value: &v})
 	}
-	out, err := b.CreateSecret(tb.Context(), in)
+	return create(tb, b.Client, name, value, list...)
+}
+
+func create(tb testing.TB, client *secretsmanager.Client, name, value string, tags ...types.Tag) (arn string) {
+	tb.Helper()
+	out, err := client.CreateSecret(tb.Context(), &secretsmanager.CreateSecretInput{Name: &name, SecretString: &value, Tags: tags})
+	must(tb, err)
+	return *out.ARN
+}
+
+func must(tb testing.TB, err error) {
+	tb.Helper()
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return *out.ARN
 }
 
 // rotate rotates a secret and waits for the news.
