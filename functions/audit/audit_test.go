@@ -34,7 +34,7 @@ const (
 // A queue hands on what is delivered to it.
 type queue chan string
 
-func (q queue) Deliver(_, body string, _ map[string]string) error {
+func (q queue) Deliver(_, body string, _ map[string]any) error {
 	q <- body
 	return nil
 }
