@@ -36,8 +36,8 @@ func NewTwilio() *Twilio {
 		}
 		answer(w, http.StatusNoContent, nil)
 	}))
-	mux.HandleFunc("GET "+account+".json", p.with(func(w http.ResponseWriter, _ *http.Request) {
-		answer(w, http.StatusOK, map[string]any{"sid": TwilioAccount, "status": "active"})
+	mux.HandleFunc("GET "+account+"/Messages.json", p.with(func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, http.StatusOK, map[string]any{"messages": []any{}, "page_size": 1})
 	}))
 	p.Handler = mux
 	return p

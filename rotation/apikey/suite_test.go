@@ -8,6 +8,7 @@ import (
 	"math"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -119,13 +120,13 @@ func newPlainSendGrid(t *testing.T) *bench {
 
 // twilio is the definition that docs/rotation.md shows, at another address.
 func twilio(url string) string {
-	return strings.ReplaceAll(`{"twilio": {
-		"basic": "{id}:{secret}",
-		"create": {"method": "POST", "url": "https://api.twilio.com/2010-04-01/Accounts/AC/Keys.json", "form": {"FriendlyName": "{name}"}, "id": "/sid", "secret": "/secret"},
-		"list": {"url": "https://api.twilio.com/2010-04-01/Accounts/AC/Keys.json", "items": "/keys", "id": "/sid", "name": "/friendly_name", "next": "/next_page_uri"},
-		"delete": {"method": "DELETE", "url": "https://api.twilio.com/2010-04-01/Accounts/AC/Keys/{id}.json"},
-		"verify": {"url": "https://api.twilio.com/2010-04-01/Accounts/AC.json"}
-	}}`, "https://api.twilio.com/2010-04-01/Accounts/AC", url+"/2010-04-01/Accounts/"+providers.TwilioAccount)
+	page, err := os.ReadFile("../../docs/rotation.md")
+	if err != nil {
+		panic(err)
+	}
+	_, text, _ := strings.Cut(string(page), "```json\n{\"twilio\": {")
+	text, _, _ = strings.Cut(text, "```")
+	return strings.NewReplacer("https://api.twilio.com", url, "AC...", providers.TwilioAccount).Replace(`{"twilio": {` + text)
 }
 
 func newTwilio(t *testing.T) *bench {
