@@ -68,10 +68,6 @@ restart goes on from where it stands. Functions keep real time.`,
 
 // clock moves the clock, if there is a move, and shows it.
 func (a *app) clock(ctx context.Context, move *local.ClockMove) error {
-	endpoint := os.Getenv("AWS_ENDPOINT_URL")
-	if !onThisMachine(endpoint) {
-		return withHint(errors.New("only a local system has a clock that moves"), endpointHint)
-	}
 	method, body := http.MethodGet, []byte(nil)
 	if move != nil {
 		method = http.MethodPost
@@ -80,7 +76,27 @@ func (a *app) clock(ctx context.Context, move *local.ClockMove) error {
 			return err
 		}
 	}
-	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(endpoint, "/")+local.ClockPath, bytes.NewReader(body)) //nolint:gosec // the endpoint is on this machine.
+	var state local.ClockState
+	if err := askEngine(ctx, method, local.ClockPath, body, &state, "clock that moves"); err != nil {
+		return err
+	}
+	return a.data(state, func(w io.Writer) {
+		fmt.Fprint(w, state.Now.Format(time.RFC3339))
+		if state.Frozen {
+			fmt.Fprint(w, "  frozen")
+		}
+		fmt.Fprintln(w)
+	})
+}
+
+// askEngine asks an endpoint of the engine's own, which AWS does not have.
+// What names in an error what there is.
+func askEngine(ctx context.Context, method, path string, body []byte, into any, what string) error {
+	endpoint := os.Getenv("AWS_ENDPOINT_URL")
+	if !onThisMachine(endpoint) {
+		return withHint(errors.New("only a local system has a "+what), endpointHint)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(endpoint, "/")+path, bytes.NewReader(body)) //nolint:gosec // the endpoint is on this machine.
 	if err != nil {
 		return err
 	}
@@ -89,21 +105,18 @@ func (a *app) clock(ctx context.Context, move *local.ClockMove) error {
 		return err
 	}
 	defer func() { _ = res.Body.Close() }() // it was read
-	var state struct {
-		local.ClockState
-		Message string `json:"message"` // why the clock was not moved
+	answer, err := io.ReadAll(res.Body)
+	if err != nil {
+		return err
 	}
-	switch err := json.NewDecoder(res.Body).Decode(&state); {
-	case err == nil && res.StatusCode == http.StatusBadRequest && state.Message != "":
-		return errors.New(state.Message)
-	case err != nil || res.StatusCode != http.StatusOK:
-		return withHint(fmt.Errorf("the system at %s has no clock that moves", endpoint), `start it with "rekey up"`)
+	var refused struct {
+		Message string `json:"message"` // why the engine did not do it
 	}
-	return a.data(state.ClockState, func(w io.Writer) {
-		fmt.Fprint(w, state.Now.Format(time.RFC3339))
-		if state.Frozen {
-			fmt.Fprint(w, "  frozen")
-		}
-		fmt.Fprintln(w)
-	})
+	if res.StatusCode == http.StatusBadRequest && json.Unmarshal(answer, &refused) == nil && refused.Message != "" {
+		return errors.New(refused.Message)
+	}
+	if res.StatusCode != http.StatusOK || json.Unmarshal(answer, into) != nil {
+		return withHint(fmt.Errorf("the system at %s has no %s", endpoint, what), `start it with "rekey up"`)
+	}
+	return nil
 }

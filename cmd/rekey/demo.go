@@ -11,28 +11,28 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/rekey-go/rekey"
 	"github.com/rekey-go/rekey/internal/demo"
 	"github.com/rekey-go/rekey/internal/stack"
 )
 
 func (a *app) demoCommand() *cobra.Command {
-	var reportPath string
+	var reportPath, templateFile string
 	var verbose bool
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Run the whole story once: rotate a real PostgreSQL login under load, and prove it",
 		Args:  exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.demo(cmd.Context(), reportPath, verbose)
+			return a.demo(cmd.Context(), templateFile, reportPath, verbose)
 		},
 	}
+	cmd.Flags().StringVar(&templateFile, "template", "", "template to run in place of the built-in template.yaml, such as one with a permission less")
 	cmd.Flags().StringVar(&reportPath, "report", "", "path of the HTML report (default: in a new temporary folder)")
 	cmd.Flags().BoolVar(&verbose, "verbose", false, "show what the functions print")
 	return cmd
 }
 
-func (a *app) demo(ctx context.Context, reportPath string, verbose bool) error {
+func (a *app) demo(ctx context.Context, templateFile, reportPath string, verbose bool) error {
 	if reportPath == "" {
 		dir, err := os.MkdirTemp("", "rekey-demo-")
 		if err != nil {
@@ -40,15 +40,15 @@ func (a *app) demo(ctx context.Context, reportPath string, verbose bool) error {
 		}
 		reportPath = filepath.Join(dir, "report.html")
 	}
-	opts := stack.Options{
-		Template: rekey.Template, TemplateFile: "template.yaml",
-		Parameters: demo.Parameters(), Command: commandFor, Progress: a.stderr,
+	opts := stack.Options{Parameters: demo.Parameters(), Command: commandFor, Progress: a.stderr}
+	if err := readTemplate(&opts, templateFile); err != nil {
+		return err
 	}
 	opts.Parameters["Stage"] = a.stage
 	if verbose {
 		opts.Logs = a.stderr
 	}
-	a.note("        starting the engine from template.yaml, and PostgreSQL with TLS and scram-sha-256")
+	a.note("        starting the engine from %s, and PostgreSQL with TLS and scram-sha-256", opts.TemplateFile)
 	s, err := stack.Start(ctx, opts)
 	if err != nil {
 		return explainStart(err, upFlags{stack: opts})
@@ -57,8 +57,9 @@ func (a *app) demo(ctx context.Context, reportPath string, verbose bool) error {
 		Stack: s, Report: reportPath, Say: a.note,
 		Consumer: a.consumerProcess,
 	})
+	refused := demo.Refusals(s)
 	if err = errors.Join(err, s.Close(context.WithoutCancel(ctx))); err != nil {
-		return err
+		return withHint(err, refused...)
 	}
 	if err := a.data(result, func(w io.Writer) { a.summary(w, result) }); err != nil {
 		return err
@@ -99,6 +100,10 @@ func (a *app) summary(w io.Writer, r *demo.Result) {
 	row(true, "", "the long-running process: p50 %.0f ms, max %.0f ms", r.Pushed.P50, r.Pushed.Max)
 	row(r.Revoked, "revoked", "the server refuses the superseded logins")
 	row(r.Laggards == 0, "laggards", "%d", r.Laggards)
+	row(len(r.Refused) == 0, "policies", "%d kinds of calls refused", len(r.Refused))
+	for _, refused := range r.Refused {
+		fmt.Fprintf(w, "  %s\n", refused)
+	}
 	if r.FirstFailure != "" {
 		fmt.Fprintf(w, "first failure: %s\n", r.FirstFailure)
 	}

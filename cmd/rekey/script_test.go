@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 	"testing"
 
@@ -34,6 +35,11 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HOME", env.WorkDir) // testscript's own is not writable for PostgreSQL's tools
+			template, err := filepath.Abs("../../template.yaml")
+			if err != nil {
+				return err
+			}
+			env.Setenv("TEMPLATE", template)
 			for _, name := range []string{"PGBIN", "GOCOVERDIR"} {
 				if value, ok := os.LookupEnv(name); ok {
 					env.Setenv(name, value)

@@ -147,13 +147,8 @@ func (a *app) stackOptions(f upFlags) (stack.Options, error) {
 	if opts.Passphrase, err = a.passphrase(f); err != nil {
 		return opts, err
 	}
-	opts.Template, opts.TemplateFile = rekey.Template, "template.yaml"
-	if f.template != "" {
-		data, err := os.ReadFile(f.template)
-		if err != nil {
-			return opts, withHint(fmt.Errorf("reading the template: %w", err), "without --template the built-in one is used")
-		}
-		opts.Template, opts.TemplateFile = data, filepath.ToSlash(f.template)
+	if err := readTemplate(&opts, f.template); err != nil {
+		return opts, err
 	}
 	opts.Defaults, opts.Parameters = map[string]string{"Stage": a.stage}, map[string]string{}
 	for _, p := range f.parameters {
@@ -168,6 +163,20 @@ func (a *app) stackOptions(f upFlags) (stack.Options, error) {
 	}
 	opts.Command, opts.Logs, opts.Progress = commandFor, a.stderr, a.stderr
 	return opts, nil
+}
+
+// readTemplate reads the template of a file; of none, it is the built-in one.
+func readTemplate(opts *stack.Options, file string) error {
+	opts.Template, opts.TemplateFile = rekey.Template, "template.yaml"
+	if file == "" {
+		return nil
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return withHint(fmt.Errorf("reading the template: %w", err), "without --template the built-in one is used")
+	}
+	opts.Template, opts.TemplateFile = data, filepath.ToSlash(file)
+	return nil
 }
 
 // explainStart says what to do about a stack that does not start.

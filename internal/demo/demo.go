@@ -67,6 +67,9 @@ type Result struct {
 	Report string `json:"report"`
 	// Seconds is how long it took.
 	Seconds float64 `json:"seconds"`
+	// Refused are the calls that the template's policies did not let through,
+	// each with the statement that is missing.
+	Refused []string `json:"refused,omitempty"`
 	// FirstFailure says what the first failed request was answered.
 	FirstFailure string `json:"firstFailure,omitempty"`
 }
@@ -79,7 +82,7 @@ type Freshness struct {
 
 // OK reports whether everything went as promised.
 func (r *Result) OK() bool {
-	return r.Failed == 0 && r.Requests > 0 && r.Rotations == rotations && r.Revoked && r.Laggards == 0
+	return r.Failed == 0 && r.Requests > 0 && r.Rotations == rotations && r.Revoked && r.Laggards == 0 && len(r.Refused) == 0
 }
 
 // A story is the state of a run.
@@ -106,7 +109,19 @@ func Run(ctx context.Context, opts Options) (*Result, error) {
 	s.result.Seconds = time.Since(s.began).Seconds()
 	s.result.Fresh, s.result.Pushed = distribution(s.delays), distribution(s.pushed)
 	s.result.Environments = len(s.holders)
+	s.result.Refused = Refusals(opts.Stack)
 	return &s.result, nil
+}
+
+// Refusals are the calls that a stack's policies did not let through, with the
+// statement that is missing, each in one line. Where a story does not come to
+// its end, they say why.
+func Refusals(s *stack.Stack) []string {
+	var lines []string
+	for _, refused := range s.Engine.Policies().Refused {
+		lines = append(lines, refused.String())
+	}
+	return lines
 }
 
 func newStory(opts Options) *story {

@@ -146,7 +146,12 @@ func (a callerAccess) UseKey(c *wire.Call, use wire.KMSUse) error {
 	return nil
 }
 
-const eventsService = "events.amazonaws.com"
+// The services that call others by themselves.
+const (
+	eventsService  = "events.amazonaws.com"
+	secretsService = "secretsmanager.amazonaws.com"
+	lambdaService  = "lambda.amazonaws.com"
+)
 
 // permit asks whether a rule may reach a function or a queue, by the policy of
 // that. What is not there is for the delivery to find out.

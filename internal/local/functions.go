@@ -163,7 +163,7 @@ func (e *Engine) ruleFor(functionARN string, p ruleProperties) error {
 	if err != nil {
 		return err
 	}
-	e.Lambda.AddPermission(functionARN, eventsService, arn)
+	e.Lambda.AddPermission(functionARN, eventsService, arn, "")
 	return nil
 }
 
@@ -194,9 +194,10 @@ func (e *Engine) makeHTTPAPI(r template.Resource) error {
 
 func (e *Engine) makePermission(r template.Resource) error {
 	var p struct {
-		FunctionName string `yaml:"FunctionName"`
-		Principal    string `yaml:"Principal"`
-		SourceARN    string `yaml:"SourceArn"`
+		FunctionName  string `yaml:"FunctionName"`
+		Principal     string `yaml:"Principal"`
+		SourceARN     string `yaml:"SourceArn"`
+		SourceAccount string `yaml:"SourceAccount"`
 	}
 	if err := e.plan.Properties(r.ID, &p); err != nil {
 		return err
@@ -204,7 +205,7 @@ func (e *Engine) makePermission(r template.Resource) error {
 	if !strings.HasPrefix(p.FunctionName, "arn:") {
 		p.FunctionName = "arn:aws:lambda:" + Region + ":" + Account + ":function:" + p.FunctionName
 	}
-	e.Lambda.AddPermission(p.FunctionName, p.Principal, p.SourceARN)
+	e.Lambda.AddPermission(p.FunctionName, p.Principal, p.SourceARN, p.SourceAccount)
 	e.plan.Set(r.ID, r.ID, nil)
 	return nil
 }

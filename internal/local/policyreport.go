@@ -57,7 +57,7 @@ func (r PolicyRefusal) String() string {
 		text += fmt.Sprintf(" at %s:%d", r.File, r.Line)
 	}
 	if r.Statement != "" {
-		text += ": " + strings.TrimPrefix(strings.Join(strings.Fields(r.Statement), " "), "- ")
+		text += ": " + strings.TrimPrefix(oneLine(r.Statement), "- ")
 	}
 	if r.Near != "" {
 		text += " (" + r.Near + ")"
@@ -91,3 +91,6 @@ func (e *Engine) Policies() *PolicyReport {
 	p.Statements, p.Refused = e.access.ledger.report()
 	return p
 }
+
+// oneLine is a text with each run of white space as one space.
+func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }

@@ -111,6 +111,10 @@ func (e *Engine) makeRotation(r template.Resource) error {
 		return err
 	}
 	e.plan.Set(r.ID, p.SecretID, nil)
+	if e.Lambda.Has(p.RotationLambdaARN) && !e.Lambda.Allows(p.RotationLambdaARN, secretsService, p.SecretID) {
+		return r.Errorf("add a resource, and name it in DependsOn: "+oneLine(e.permission(p.RotationLambdaARN, secretsService, p.SecretID)),
+			"resource %q: Secrets Manager cannot invoke the function: its policy does not let %s", r.ID, secretsService)
+	}
 	return refused(r, e.Secrets.ConfigureRotation(p.SecretID, secretsmanager.Rotation{
 		LambdaARN:              p.RotationLambdaARN,
 		AutomaticallyAfterDays: p.RotationRules.AutomaticallyAfterDays,

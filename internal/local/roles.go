@@ -190,9 +190,9 @@ func (e *Engine) checkRole(r template.Resource, p *functionProperties) error {
 		return nil
 	}
 	if own.trust != nil {
-		d := iam.Policies{Resource: own.trust}.Evaluate(&iam.Request{Party: iam.Party{Service: "lambda.amazonaws.com"}, Action: "sts:AssumeRole", Resource: "*"})
+		d := iam.Policies{Resource: own.trust}.Evaluate(&iam.Request{Party: iam.Party{Service: lambdaService}, Action: "sts:AssumeRole", Resource: "*"})
 		if d.Verdict != iam.Allow {
-			return r.Errorf("let the service lambda.amazonaws.com sts:AssumeRole in the role's AssumeRolePolicyDocument",
+			return r.Errorf("let the service "+lambdaService+" sts:AssumeRole in the role's AssumeRolePolicyDocument",
 				"function %q: the role defined for the function cannot be assumed by Lambda", r.ID)
 		}
 	}

@@ -12,11 +12,11 @@ import (
 type permission struct{ sid, principal, sourceARN, sourceAccount string }
 
 // AddPermission lets a principal, such as secretsmanager.amazonaws.com, invoke
-// a function. The source's ARN may have the wildcards * and ?; an empty one
-// stands for any source. A permission for a function that does not exist has
-// no effect.
-func (s *Service) AddPermission(functionARN, principal, sourceARN string) {
-	_ = s.permit(functionARN, permission{sid: wire.NewID(), principal: principal, sourceARN: sourceARN})
+// a function. The source's ARN may have the wildcards * and ?; where it or the
+// source's account is empty, any will do. A permission for a function that
+// does not exist has no effect.
+func (s *Service) AddPermission(functionARN, principal, sourceARN, sourceAccount string) {
+	_ = s.permit(functionARN, permission{sid: wire.NewID(), principal: principal, sourceARN: sourceARN, sourceAccount: sourceAccount})
 }
 
 func (s *Service) permit(functionARN string, p permission) error {

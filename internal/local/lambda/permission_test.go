@@ -32,7 +32,7 @@ func TestAllows(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := start(t, child("function"))
-			b.AddPermission(b.arn, tt.principal, tt.sourceARN)
+			b.AddPermission(b.arn, tt.principal, tt.sourceARN, "")
 			if got := b.Allows(b.arn, tt.caller, tt.from); got != tt.want {
 				t.Errorf("Allows(%s, %s) = %t, want %t", tt.caller, tt.from, got, tt.want)
 			}
@@ -44,5 +44,13 @@ func TestAllows(t *testing.T) {
 	b := start(t, child("function"))
 	if b.Allows(b.arn, secrets, secret) {
 		t.Error("a function without permissions allows it")
+	}
+	b.AddPermission(b.arn, secrets, "", "444455556666")
+	if b.Allows(b.arn, secrets, secret) {
+		t.Error("a permission for another account allows it")
+	}
+	b.AddPermission(b.arn, secrets, "", "123456789012")
+	if !b.Allows(b.arn, secrets, secret) {
+		t.Error("a permission for the account does not allow it")
 	}
 }

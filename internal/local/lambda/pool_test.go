@@ -189,7 +189,7 @@ func TestKill(t *testing.T) {
 func TestAReplacedConfiguration(t *testing.T) {
 	t.Parallel()
 	b, g := start(t, child("function")), newGate(t)
-	b.AddPermission(b.arn, "events.amazonaws.com", "")
+	b.AddPermission(b.arn, "events.amazonaws.com", "", "")
 	v, done := b.begin(g, "old")
 	f := child("function")
 	f.MemoryMB = 256

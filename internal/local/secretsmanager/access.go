@@ -30,8 +30,8 @@ func (s *Service) mayUse(c *wire.Call, keyID string, use wire.KMSUse) error {
 
 // Facts are what policies ask of a secret.
 type Facts struct {
-	// ARN of the secret; where there is none of that name, one that ends in
-	// six question marks.
+	// ARN of the secret. Where there is none of that name, it ends in six
+	// question marks.
 	ARN string
 	// Policy is the secret's resource policy; empty where it has none.
 	Policy string
@@ -43,8 +43,11 @@ type Facts struct {
 // Facts returns what policies ask of the secret with a name or ARN.
 func (s *Service) Facts(id string) Facts {
 	e := s.find(id)
-	if e == nil {
-		return Facts{ARN: s.ARN(id)}
+	switch name, isARN := strings.CutPrefix(id, s.arnPrefix); {
+	case e == nil && isARN && endsLikeARN(name):
+		return Facts{ARN: id}
+	case e == nil:
+		return Facts{ARN: s.arnPrefix + name + "-??????"}
 	}
 	st := e.state.Load()
 	f := Facts{ARN: st.ARN, Policy: st.Policy, LambdaARN: st.Rotation.LambdaARN}

@@ -180,15 +180,6 @@ func (s *Service) background(f func()) {
 	}
 }
 
-// ARN returns the full ARN of a secret by its name or ARN. Where there is no
-// such secret, it is one that ends in six question marks.
-func (s *Service) ARN(id string) string {
-	if e := s.find(id); e != nil {
-		return e.arn
-	}
-	return s.arnPrefix + strings.TrimPrefix(id, s.arnPrefix) + "-??????"
-}
-
 // find returns the secret that an id names: its name, its ARN, or its ARN
 // without the six characters at the end.
 func (s *Service) find(id string) *entry {

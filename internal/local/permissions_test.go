@@ -1,0 +1,249 @@
+package local_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/rekey-go/rekey/internal/local"
+)
+
+// A permission is one action of one statement of the system's template.
+type permission struct {
+	of       string // the logical id of who has it
+	line     int
+	action   string
+	resource string
+}
+
+// TestEveryPermissionOfTheTemplateIsMissedByName takes each statement out of
+// the system's own template, and makes the calls that it is for.
+func TestEveryPermissionOfTheTemplateIsMissedByName(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../template.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	byLine := permissions(t, text)
+	if len(byLine) < 20 {
+		t.Fatalf("the template has %d statements, which cannot be all", len(byLine))
+	}
+	for line, all := range byLine {
+		t.Run(fmt.Sprintf("line %d, %s", line, all[0].action), func(t *testing.T) {
+			t.Parallel()
+			e := startWhole(t, without(t, text, line))
+			store(t, e)
+			for _, p := range all {
+				p.use(t, e, byLine)
+			}
+			e.Events.Close() // what was delivered has arrived, or was refused
+			report := e.Policies()
+			for _, p := range all {
+				if p.exercised(byLine) && !p.isMissed(report) {
+					t.Errorf("%s without %s on %s: no refusal names it among %d", p.of, p.action, p.resource, len(report.Refused))
+				}
+			}
+		})
+	}
+}
+
+func startWhole(t *testing.T, text []byte) *local.Engine {
+	t.Helper()
+	e, err := local.Start(t.Context(), local.Options{
+		Template: text, TemplateFile: "template.yaml", Logs: t.Output(),
+		Command: func(string) ([]string, error) { return command("echo") },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = e.Close(t.Context()) }) //nolint:usetesting // the events are closed already.
+	return e
+}
+
+// permissions are those of the template, by the line of their statement.
+func permissions(t *testing.T, text []byte) map[int][]permission {
+	t.Helper()
+	all := map[int][]permission{}
+	for _, s := range startWhole(t, text).Policies().Statements {
+		for _, action := range s.Actions {
+			for _, resource := range s.Resources {
+				all[s.Line] = append(all[s.Line], permission{s.Of, s.Line, action, resource})
+			}
+		}
+	}
+	return all
+}
+
+// without is the template with a statement about nothing in the place of one.
+func without(t *testing.T, text []byte, line int) []byte {
+	t.Helper()
+	var root yaml.Node
+	if err := yaml.Unmarshal(text, &root); err != nil {
+		t.Fatal(err)
+	}
+	if !empty(&root, line) {
+		t.Fatalf("there is no statement in line %d", line)
+	}
+	changed, err := yaml.Marshal(&root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return changed
+}
+
+func empty(node *yaml.Node, line int) (found bool) {
+	for i, part := range node.Content {
+		if node.Kind == yaml.MappingNode && node.Line == line && part.Value == "Action" && i%2 == 0 {
+			node.Content[i+1] = &yaml.Node{Kind: yaml.ScalarNode, Value: "none:Nothing"}
+			return true
+		}
+		found = empty(part, line) || found
+	}
+	return found
+}
+
+// store gives every secret a value, as the operator.
+func store(t *testing.T, e *local.Engine) {
+	t.Helper()
+	for _, name := range []string{"database-credentials", "external-api-keys", "jwt-configuration", "admin-tokens", "database-superuser"} {
+		if status, answer := post(t, e, "operator", "secretsmanager.PutSecretValue", map[string]any{"SecretId": "dev-" + name, "SecretString": "{}"}); status != http.StatusOK {
+			// A key's policy holds for operators too.
+			if !strings.Contains(answer, "Access to KMS is not allowed") {
+				t.Fatalf("storing %s: %s", name, answer)
+			}
+		}
+	}
+}
+
+// post makes a call with an access key.
+func post(t *testing.T, e *local.Engine, key, target string, input map[string]any) (int, string) {
+	t.Helper()
+	if _, ok := input["ClientRequestToken"]; !ok && strings.HasPrefix(target, "secretsmanager.") {
+		input["ClientRequestToken"] = strings.Repeat("0", 32)
+	}
+	body, err := json.Marshal(input)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, e.Endpoint(), bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("X-Amz-Target", target)
+	req.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential="+key+"/20260101/us-east-1/x/aws4_request")
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	answer, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res.StatusCode, string(answer)
+}
+
+// use makes the call that a permission is for, as the one who has it.
+func (p permission) use(t *testing.T, e *local.Engine, all map[int][]permission) {
+	t.Helper()
+	if !p.exercised(all) {
+		return
+	}
+	key, target, input := "operator", "AWSEvents.PutEvents", rotated()
+	if p.of != "QueuePolicy" && p.of != "Key" {
+		key = e.CredentialsOf(p.of).AccessKeyID
+	}
+	service, operation, _ := strings.Cut(p.action, ":")
+	name := p.resource[strings.LastIndexAny(p.resource, ":/")+1:]
+	item := map[string]any{"pk": map[string]string{"S": "lease#x"}, "sk": map[string]string{"S": "y"}}
+	switch service {
+	case "secretsmanager":
+		id := secretName(p.resource)
+		target, input = "secretsmanager."+operation, map[string]any{"SecretId": id, "Name": "dev-new", "SecretString": "x"}
+		if operation == "CreateSecret" || operation == "ListSecrets" {
+			delete(input, "SecretId")
+		}
+	case "kms":
+		target, input = "secretsmanager.GetSecretValue", map[string]any{"SecretId": p.secret(all, "GetSecretValue")}
+		if operation == "GenerateDataKey" {
+			target, input = "secretsmanager.PutSecretValue", map[string]any{"SecretId": p.secret(all, "PutSecretValue"), "SecretString": "y", "ClientRequestToken": strings.Repeat("1", 32)}
+		}
+	case "dynamodb":
+		target, input = "DynamoDB_20120810."+operation, map[string]any{"TableName": name, "Key": item, "Item": item}
+	case "sqs":
+		if p.of != "QueuePolicy" {
+			target, input = "AmazonSQS."+operation, map[string]any{"QueueUrl": e.Endpoint() + "/123456789012/" + name, "MessageBody": "x"}
+		}
+	case "cloudtrail":
+		target, input = "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101."+operation, map[string]any{}
+	}
+	_, _ = post(t, e, key, target, input) // the report says what became of it
+}
+
+// rotated is an event that the template's rules are for.
+func rotated() map[string]any {
+	return map[string]any{"Entries": []map[string]string{{"EventBusName": "dev-rekey", "Source": "rekey", "DetailType": "Secret Rotated", "Detail": "{}"}}}
+}
+
+// secret is one that the permission's holder may use with an operation.
+func (p permission) secret(all map[int][]permission, operation string) string {
+	if p.of == "Key" {
+		return "dev-database-credentials"
+	}
+	for _, others := range all {
+		for _, other := range others {
+			if other.of == p.of && other.action == "secretsmanager:"+operation {
+				return secretName(other.resource)
+			}
+		}
+	}
+	return ""
+}
+
+// secretName is the name of a secret that the resource of a permission takes
+// in. Its ARN is another in each engine.
+func secretName(resource string) string {
+	name := resource[strings.LastIndexByte(resource, ':')+1:]
+	if name == "dev-*" || name == "*" {
+		return "dev-database-credentials"
+	}
+	return name[:strings.LastIndexByte(name, '-')]
+}
+
+// exercised reports whether there is a call that nothing else allows: SAM gives
+// a function the permission to write to its dead letter queue by itself, and a
+// function that writes no secret needs no data key.
+func (p permission) exercised(all map[int][]permission) bool {
+	switch {
+	case p.action == "sqs:SendMessage" && strings.HasSuffix(p.resource, "-undelivered"):
+		return false
+	case p.action == "kms:GenerateDataKey":
+		return p.secret(all, "PutSecretValue") != ""
+	default:
+		return true
+	}
+}
+
+// isMissed reports whether a refusal names what was taken out.
+func (p permission) isMissed(report *local.PolicyReport) bool {
+	return slices.ContainsFunc(report.Refused, func(r local.PolicyRefusal) bool {
+		switch p.of {
+		case "Key":
+			return strings.HasPrefix(r.Action, "kms:") && r.Into == "the policy in Key" && strings.Contains(r.Reason, "resource-based")
+		case "QueuePolicy":
+			return r.Who == "events.amazonaws.com" && r.Into == "the policy in QueuePolicy" && strings.Contains(r.Statement, "Resource: !GetAtt RetireQueue.Arn") &&
+				strings.Contains(r.Statement, `"aws:SourceArn": !GetAtt RetireRule.Arn`)
+		default:
+			return r.Who == p.of && r.Action == p.action && r.Into == "the policies of "+p.of &&
+				strings.Contains(r.Statement, "Action: "+p.action+"\n") && strings.Contains(r.Statement, "Resource: ") && r.File == "template.yaml" && r.Line > 0
+		}
+	})
+}
