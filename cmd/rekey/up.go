@@ -171,7 +171,7 @@ func readTemplate(opts *stack.Options, file string) error {
 	if file == "" {
 		return nil
 	}
-	data, err := os.ReadFile(file)
+	data, err := os.ReadFile(file) //nolint:gosec // the operator's own file.
 	if err != nil {
 		return withHint(fmt.Errorf("reading the template: %w", err), "without --template the built-in one is used")
 	}

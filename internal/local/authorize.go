@@ -70,7 +70,6 @@ func (e *Engine) decide(caller wire.Principal, r *iam.Request) iam.Decision {
 	policies := iam.Policies{Identity: []*iam.Policy{e.access.administrator}, Resource: e.resourcePolicy(r.Resource)}
 	if role, ok := e.access.roles[caller.RoleARN]; ok {
 		policies.Identity, policies.Boundary = role.policies, role.boundary
-		r.Context = withTags(r.Context, role.tags)
 	}
 	if key := strings.HasPrefix(r.Action, "kms:"); key {
 		policies.Resource, policies.KeyPolicy = e.keyPolicy(r.Resource), true
@@ -78,14 +77,6 @@ func (e *Engine) decide(caller wire.Principal, r *iam.Request) iam.Decision {
 	d := policies.Evaluate(r)
 	e.access.ledger.count(d.Used)
 	return d
-}
-
-// withTags adds the tags of a role.
-func withTags(c iam.Context, tags map[string]string) iam.Context {
-	for key, value := range tags {
-		c.Set("aws:PrincipalTag/"+key, value)
-	}
-	return c
 }
 
 // denied is a refusal as each service words it.
@@ -116,7 +107,7 @@ type callerAccess struct{ engine *Engine }
 func (a callerAccess) Read(c *wire.Call, secretID string) error {
 	read := *c
 	read.Operation = "GetSecretValue"
-	all := asked{engine: a.engine, call: &read, party: partyOf(c.Caller), base: contextOf(c)}
+	all := asked{engine: a.engine, call: &read}
 	all.secret("secretsmanager:GetSecretValue", secretID, new(secretInput))
 	r := &all.requests[0]
 	if d := a.engine.decide(c.Caller, &r.Request); d.Verdict != iam.Allow {
@@ -128,18 +119,21 @@ func (a callerAccess) Read(c *wire.Call, secretID string) error {
 // UseKey judges the use of a KMS key, which comes through the service with the
 // secret and its version as encryption context.
 func (a callerAccess) UseKey(c *wire.Call, use wire.KMSUse) error {
-	context := contextOf(c)
-	context.Set("aws:ViaAWSService", "true")
-	context.Set("kms:ViaService", c.Service+"."+c.Region+".amazonaws.com")
-	context.SetText("kms:CallerAccount", c.Caller.AccountID)
-	context.Set("kms:EncryptionAlgorithm", "SYMMETRIC_DEFAULT")
-	var names []string
-	for name, value := range use.Context {
-		context.Set("kms:EncryptionContext:"+name, value)
-		names = append(names, name)
+	build := func() iam.Context {
+		context := a.engine.contextOf(c)
+		context.Set("aws:ViaAWSService", "true")
+		context.Set("kms:ViaService", c.Service+"."+c.Region+".amazonaws.com")
+		context.SetText("kms:CallerAccount", c.Caller.AccountID)
+		context.Set("kms:EncryptionAlgorithm", "SYMMETRIC_DEFAULT")
+		var names []string
+		for name, value := range use.Context {
+			context.Set("kms:EncryptionContext:"+name, value)
+			names = append(names, name)
+		}
+		context.Set("kms:EncryptionContextKeys", names...)
+		return context
 	}
-	context.Set("kms:EncryptionContextKeys", names...)
-	r := judged{iam.Request{Party: partyOf(c.Caller), Action: "kms:" + use.Operation, Resource: use.KeyARN, Context: context}, use.KeyARN}
+	r := judged{iam.Request{Party: partyOf(c.Caller), Action: "kms:" + use.Operation, Resource: use.KeyARN, Build: build}, use.KeyARN}
 	if d := a.engine.decide(c.Caller, &r.Request); d.Verdict != iam.Allow {
 		return a.engine.refuse(d, &r)
 	}

@@ -2,7 +2,6 @@ package local
 
 import (
 	"encoding/json"
-	"maps"
 	"regexp"
 	"strconv"
 	"strings"
@@ -26,7 +25,7 @@ func arnOf(service, rest string) string {
 
 // requests are what a call asks of IAM, with the condition keys of each.
 func (e *Engine) requests(c *wire.Call) []judged {
-	a := asked{engine: e, call: c, party: partyOf(c.Caller), base: contextOf(c), action: c.Service + ":" + c.Operation}
+	a := asked{engine: e, call: c, action: c.Service + ":" + c.Operation}
 	switch c.Service {
 	case "secretsmanager":
 		a.secrets()
@@ -52,12 +51,17 @@ func partyOf(p wire.Principal) iam.Party {
 
 // contextOf are the condition keys that every call has. The engine's port is
 // on this machine and stands for one with TLS, which is what SDKs use on AWS.
-func contextOf(c *wire.Call) iam.Context {
+func (e *Engine) contextOf(c *wire.Call) iam.Context {
 	context := iam.Context{}
 	arn, kind := c.Caller.ARN, "User"
 	if c.Caller.RoleARN != "" {
 		arn, kind = c.Caller.RoleARN, "AssumedRole"
 		context.SetText("lambda:SourceFunctionArn", arnOf("lambda", "function:"+c.Caller.SessionName))
+	}
+	if role := e.access.roles[c.Caller.RoleARN]; role != nil {
+		for key, value := range role.tags {
+			context.Set("aws:PrincipalTag/"+key, value)
+		}
 	}
 	context.SetText("aws:PrincipalArn", arn)
 	context.SetText("aws:PrincipalAccount", c.Caller.AccountID)
@@ -79,20 +83,21 @@ func contextOf(c *wire.Call) iam.Context {
 type asked struct {
 	engine   *Engine
 	call     *wire.Call
-	party    iam.Party
-	base     iam.Context
 	action   string
 	requests []judged
 }
 
-// about adds a request. More are condition keys beside those of every call.
-func (a *asked) about(action, resource, named string, more iam.Context) {
-	context := a.base
-	if len(more) > 0 {
-		context = maps.Clone(a.base)
-		maps.Copy(context, more)
+// about adds a request. More adds condition keys to those of every call; nil
+// where there are none.
+func (a *asked) about(action, resource, named string, more func(iam.Context)) {
+	build := func() iam.Context {
+		context := a.engine.contextOf(a.call)
+		if more != nil {
+			more(context)
+		}
+		return context
 	}
-	a.requests = append(a.requests, judged{iam.Request{Party: a.party, Action: action, Resource: resource, Context: context}, named})
+	a.requests = append(a.requests, judged{iam.Request{Party: partyOf(a.call.Caller), Action: action, Resource: resource, Build: build}, named})
 }
 
 // decode reads the members of the input that say what the call is about. One
@@ -143,16 +148,17 @@ func (a *asked) secrets() {
 // secret adds a request about one secret.
 func (a *asked) secret(action, id string, in *secretInput) {
 	facts := a.engine.Secrets.Facts(id)
-	context := iam.Context{}
-	for key, value := range facts.Tags {
-		context.Set("aws:ResourceTag/"+key, value)
-		context.Set("secretsmanager:ResourceTag/"+key, value)
-	}
-	context.SetText("secretsmanager:SecretId", facts.ARN)
-	context.SetText("secretsmanager:SecretPrimaryRegion", Region)
-	context.SetText("secretsmanager:resource/AllowRotationLambdaArn", facts.LambdaARN)
-	in.set(context, a.call.Operation)
-	a.about(action, facts.ARN, id, context)
+	operation := a.call.Operation
+	a.about(action, facts.ARN, id, func(context iam.Context) {
+		for key, value := range facts.Tags {
+			context.Set("aws:ResourceTag/"+key, value)
+			context.Set("secretsmanager:ResourceTag/"+key, value)
+		}
+		context.SetText("secretsmanager:SecretId", facts.ARN)
+		context.SetText("secretsmanager:SecretPrimaryRegion", Region)
+		context.SetText("secretsmanager:resource/AllowRotationLambdaArn", facts.LambdaARN)
+		in.set(context, operation)
+	})
 }
 
 // set adds the condition keys that come from the request. A read without a
@@ -199,12 +205,12 @@ func (a *asked) events() {
 	switch {
 	case operation == "PutEvents":
 		for _, entry := range in.Entries {
-			context := iam.Context{}
-			context.SetText("events:source", entry.Source)
-			context.SetText("events:detail-type", entry.DetailType)
-			context.Set("events:eventBusInvocation", "false")
 			arn := arnOf("events", "event-bus/"+busName(entry.EventBusName))
-			a.about(a.action, arn, arn, context)
+			a.about(a.action, arn, arn, func(context iam.Context) {
+				context.SetText("events:source", entry.Source)
+				context.SetText("events:detail-type", entry.DetailType)
+				context.Set("events:eventBusInvocation", "false")
+			})
 		}
 	case in.ResourceARN != "":
 		plain(in.ResourceARN)

@@ -68,23 +68,24 @@ func (a *asked) batch() {
 		}
 	}
 	for table, items := range all {
-		context := iam.Context{}
-		context.Set("dynamodb:LeadingKeys", a.hashValues(table, items)...)
 		arn := tableARN(table)
-		a.about(a.action, arn, arn, context)
+		a.about(a.action, arn, arn, func(context iam.Context) {
+			context.Set("dynamodb:LeadingKeys", a.hashValues(table, items)...)
+		})
 	}
 }
 
 // table adds a request about one table.
 func (a *asked) table(action string, in *itemInput) {
 	arn := tableARN(in.TableName)
-	keys := a.hashValues(in.TableName, []attributes{in.Key, in.Item, in.queried()})
-	if in.IndexName != "" {
-		arn, keys = arn+"/index/"+in.IndexName, nil // it has a key of its own
+	if in.IndexName != "" { // it has a key of its own
+		arn += "/index/" + in.IndexName
+		a.about(action, arn, arn, nil)
+		return
 	}
-	context := iam.Context{}
-	context.Set("dynamodb:LeadingKeys", keys...)
-	a.about(action, arn, arn, context)
+	a.about(action, arn, arn, func(context iam.Context) {
+		context.Set("dynamodb:LeadingKeys", a.hashValues(in.TableName, []attributes{in.Key, in.Item, in.queried()})...)
+	})
 }
 
 // tableARN is the ARN of a table that is given by its name or ARN.
