@@ -339,7 +339,10 @@ func TestWhatWasUsedAndWhatIsMissingIsTold(t *testing.T) {
             - Effect: Allow
               Action: events:PutEvents
               Resource: !GetAtt Bus.Arn
-              Condition: {StringEquals: {"events:source": rekey}}`, "")
+              Condition: {StringEquals: {"events:source": rekey}}
+            - Effect: Allow
+              Action: s3:GetObject
+              Resource: "*"`, "")
 	cfg := as(e, "Caller")
 	if err := getSecret("dev-key")(t, cfg, e); err != nil {
 		t.Fatal(err)

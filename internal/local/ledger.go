@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -110,12 +111,24 @@ func (n *entry) report() PolicyStatement {
 	s := PolicyStatement{
 		File: n.resource.File, Line: n.statement.Line, Of: n.resource.ID, Sid: n.statement.Sid, Deny: n.statement.Deny,
 		Actions: n.statement.Actions, Resources: n.statement.Resources, Uses: n.uses.Load(),
+		Elsewhere: !slices.ContainsFunc(n.statement.Actions, judgedHere),
 	}
 	if s.Uses > 0 {
 		s.UnusedActions = unused(s.Actions, n.actions)
 		s.UnusedResources = unused(s.Resources, n.resources)
 	}
 	return s
+}
+
+// judgedHere reports whether an action is of a service that the engine has.
+func judgedHere(action string) bool {
+	service, _, _ := strings.Cut(strings.ToLower(action), ":")
+	switch service {
+	case "secretsmanager", "kms", "events", "sqs", "dynamodb", "lambda", "cloudtrail", "sts":
+		return true
+	default:
+		return strings.ContainsAny(service, "*?")
+	}
 }
 
 // unused are those of several that were not used, where at least one was: in a

@@ -73,6 +73,9 @@ func permissions(t *testing.T, text []byte) map[int][]permission {
 	t.Helper()
 	all := map[int][]permission{}
 	for _, s := range startWhole(t, text).Policies().Statements {
+		if s.Elsewhere {
+			continue
+		}
 		for _, action := range s.Actions {
 			for _, resource := range s.Resources {
 				all[s.Line] = append(all[s.Line], permission{s.Of, s.Line, action, resource})

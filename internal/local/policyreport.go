@@ -17,6 +17,9 @@ type PolicyStatement struct {
 	Deny      bool     `json:"deny,omitempty"`
 	Actions   []string `json:"actions"`
 	Resources []string `json:"resources"`
+	// Elsewhere says that it is about services that the engine does not have,
+	// so that nothing here can use it.
+	Elsewhere bool `json:"elsewhere,omitempty"`
 	// Uses is how many requests it has allowed.
 	Uses uint64 `json:"uses"`
 	// UnusedActions and UnusedResources are those of a statement in use that
@@ -74,11 +77,11 @@ type PolicyReport struct {
 	Refused    []PolicyRefusal   `json:"refused"`
 }
 
-// Unused are the statements that allow something and were used by nothing.
+// Unused are the statements that allow something here and were used by nothing.
 func (p *PolicyReport) Unused() []PolicyStatement {
 	var all []PolicyStatement
 	for _, s := range p.Statements {
-		if s.Uses == 0 && !s.Deny {
+		if s.Uses == 0 && !s.Deny && !s.Elsewhere {
 			all = append(all, s)
 		}
 	}
