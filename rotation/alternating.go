@@ -58,8 +58,8 @@ func (s AlternatingUsers) Set(ctx context.Context, c Change) error {
 	if err := checkPassword(pending.Password); err != nil {
 		return err
 	}
-	if err := works(ctx, s.Database, pending); !errors.Is(err, ErrAuth) {
-		return err // it is set already, or the server cannot be asked
+	if set, err := isSet(ctx, s.Database, pending); set || err != nil {
+		return err
 	}
 	if _, err := proven(ctx, s.Database, c, current, users.has); err != nil {
 		return fmt.Errorf("no stored login works for %q or %q, so the superuser changes neither: %w", users.original, users.clone, err)

@@ -146,6 +146,20 @@ func works(ctx context.Context, db Database, c Credential) error {
 	return use(ctx, db, c, func(s Session) error { return s.Ping(ctx) })
 }
 
+// isSet reports whether the server accepts a login. One that is let in nowhere
+// is accepted all the same: its password is right, and the test will say what
+// it lacks, and restore.
+func isSet(ctx context.Context, db Database, c Credential) (bool, error) {
+	switch err := works(ctx, db, c); {
+	case err == nil, errors.Is(err, ErrPermission):
+		return true, nil
+	case errors.Is(err, ErrAuth):
+		return false, nil
+	default:
+		return false, err
+	}
+}
+
 // probe tries the login of a value out.
 func probe(ctx context.Context, db Database, v Value) error {
 	c, err := ParseCredential(v)

@@ -37,8 +37,8 @@ func (s DualPassword) Set(ctx context.Context, c Change) error {
 	if err != nil {
 		return err
 	}
-	if err := works(ctx, s.Database, pending); !errors.Is(err, ErrAuth) {
-		return err // it is set already, or the server cannot be asked
+	if set, err := isSet(ctx, s.Database, pending); set || err != nil {
+		return err
 	}
 	keep, err := proven(ctx, s.Database, c, current, func(user string) bool { return user == current.Username })
 	if err != nil {

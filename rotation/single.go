@@ -36,8 +36,8 @@ func (s SingleUser) Set(ctx context.Context, c Change) error {
 	if err != nil {
 		return err
 	}
-	if err := works(ctx, s.Database, pending); !errors.Is(err, ErrAuth) {
-		return err // it is set already, or the server cannot be asked
+	if set, err := isSet(ctx, s.Database, pending); set || err != nil {
+		return err
 	}
 	return s.install(ctx, pending, s.logins(ctx, c, current))
 }
