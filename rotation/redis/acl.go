@@ -26,6 +26,20 @@ func (r rules) rights() []string {
 	})
 }
 
+// without are the rules that take away what lets a user in.
+func (r rules) without() []string {
+	if slices.Contains(r, "nopass") {
+		return []string{"resetpass"}
+	}
+	var remove []string
+	for _, rule := range r {
+		if password, ok := strings.CutPrefix(rule, "#"); ok {
+			remove = append(remove, "!"+password)
+		}
+	}
+	return remove
+}
+
 // powers are the commands by which a user can take over a server: who runs them
 // can give itself any right, or the server other data or code. All are in the
 // categories @admin, @dangerous and @slow.

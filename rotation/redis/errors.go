@@ -48,6 +48,9 @@ func (n *node) classify(doing string, err error) error {
 		return n.reach.Classify(doing, n.login, err)
 	}
 	text := hashes.ReplaceAllString(answer.Error(), "[redacted]")
+	if strings.Contains(text, "password you are trying to remove") { // somebody else did
+		return fmt.Errorf("%s: %w: %s", doing, rotation.ErrConflict, text)
+	}
 	for _, a := range answers {
 		if strings.HasPrefix(text, a.prefix) {
 			return fmt.Errorf("%s: %w: %s", doing, a.kind, text)

@@ -200,6 +200,25 @@ func TestPasswordsOfOthersStayAndOnlyTheOldOneGoes(t *testing.T) {
 	}
 }
 
+func TestAUserThatComesIntoUseWhileItIsRevokedStays(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t, redisserver.Options{})
+	redistest.Do(t, s, "ACL", "SETUSER", "app", "on", ">app")
+	redistest.Do(t, s, "ACL", "SETUSER", "app_clone", "on", ">old", ">older")
+	err := superuser(t, s).Revoke(t.Context(), "app_clone", func(ctx context.Context) error {
+		return superuser(t, s).EnsureClone(ctx, "app", "app_clone", rotation.NewValue("pending")) // just after it was asked
+	})
+	if !errors.Is(err, rotation.ErrConflict) {
+		t.Errorf("got %v, want %v", err, rotation.ErrConflict)
+	}
+	mustBe(t, s, "app_clone", map[string]bool{"pending": true, "old": false})
+	redistest.Do(t, s, "ACL", "SETUSER", "app_clone", "nopass")
+	if err := superuser(t, s).Revoke(t.Context(), "app_clone", free); err != nil {
+		t.Fatal(err)
+	}
+	mustBe(t, s, "app_clone", map[string]bool{"pending": false, "anything": false})
+}
+
 func TestAnAdministratorIsChangedByNobodyElse(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t, redisserver.Options{})

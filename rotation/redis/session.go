@@ -96,24 +96,29 @@ func (s *session) DropPassword(ctx context.Context, user string, old, keep rotat
 		if err := inUse(ctx); err != nil {
 			return err
 		}
-		return n.change(ctx, user, "!"+strings.TrimPrefix(hash(old), "#"))
+		return n.change(ctx, user, rules{hash(old)}.without()...)
 	})
 }
 
-// Revoke takes all passwords of a user away. Sessions that are open go on.
+// Revoke takes the passwords of a user away that it had before inUse was asked:
+// one that a rotation sets meanwhile stays. Sessions that are open go on.
 func (s *session) Revoke(ctx context.Context, user string, inUse func(ctx context.Context) error) error {
 	return s.each(func(n *node) error {
 		has, err := n.user(ctx, user)
-		switch {
-		case err != nil || has == nil:
+		if err != nil {
 			return err
-		case has.administers():
+		}
+		if has.administers() {
 			return administrator(user)
+		}
+		without := has.without()
+		if len(without) == 0 {
+			return nil
 		}
 		if err := inUse(ctx); err != nil {
 			return err
 		}
-		return n.change(ctx, user, "resetpass")
+		return n.change(ctx, user, without...)
 	})
 }
 
