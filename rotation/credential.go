@@ -105,6 +105,16 @@ func (c Credential) With(username string, password Value) (Value, error) {
 	return NewValue(string(data)), nil
 }
 
+// Member is a member of the value that only some kinds of servers know, if it
+// is a string, and else empty.
+func (c Credential) Member(name string) string {
+	var text string
+	if json.Unmarshal(c.all()[name], &text) != nil {
+		return ""
+	}
+	return text
+}
+
 // all is a copy of the members of the value that was parsed.
 func (c Credential) all() map[string]json.RawMessage {
 	if c.members == nil {

@@ -36,7 +36,7 @@ func SuperuserFrom(store Store, secretID string) Superuser {
 			return Credential{}, configurationf("the superuser's secret names another port than the login's")
 		}
 		super.Port = cmp.Or(super.Port, c.Port)
-		super.Database = cmp.Or(c.Database, super.Database)
+		super.Database = cmp.Or(c.Member("authSource"), c.Database, super.Database) // the one whose users change
 		return super, nil
 	}
 }

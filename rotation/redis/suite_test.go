@@ -37,6 +37,7 @@ func TestStrategiesSurviveAKillAtEveryCall(t *testing.T) {
 	}
 	for name, tt := range strategies {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			n := 0
 			rotationtest.Exercise(t, func(t *testing.T) rotationtest.Target {
 				t.Helper()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/rekey-go/rekey/rotation"
+	"github.com/rekey-go/rekey/rotation/mongodb"
 	"github.com/rekey-go/rekey/rotation/mysql"
 	"github.com/rekey-go/rekey/rotation/postgres"
 	"github.com/rekey-go/rekey/rotation/redis"
@@ -53,6 +54,8 @@ func (d *databases) server(engine string) (server, error) {
 		return server{Database: mysql.New(d.reach), dual: true, maxName: mysql.MaxNameMariaDB}, nil
 	case "redis", "valkey":
 		return server{Database: redis.New(d.reach), dual: true}, nil
+	case "mongo", "mongodb":
+		return server{Database: mongodb.New(d.reach)}, nil
 	}
 	return server{}, fmt.Errorf("%w: no strategy is for the engine %q of the secret's value", rotation.ErrConfiguration, engine)
 }

@@ -20,6 +20,8 @@ func TestAValueChoosesItsStrategy(t *testing.T) {
 		"postgres with a superuser":         {`"engine":"postgres","masterarn":"arn"`, "", "rotation.AlternatingUsers"},
 		"redis":                             {`"engine":"redis"`, "", "rotation.DualPassword"},
 		"valkey with a superuser":           {`"engine":"valkey","masterarn":"arn"`, "", "rotation.DualPassword"},
+		"mongo":                             {`"engine":"mongo"`, "", "rotation.SingleUser"},
+		"mongo with a superuser":            {`"engine":"mongo","masterarn":"arn"`, "", "rotation.AlternatingUsers"},
 		"redis, by a tag":                   {`"engine":"redis"`, AlternatingUsers, "rotation.AlternatingUsers"},
 		"a kind that nobody knows":          {`"engine":"dbase"`, "", "configuration"},
 		"a strategy that nobody knows":      {`"engine":"redis"`, "triple", "configuration"},

@@ -1,0 +1,406 @@
+package mongodb
+
+import (
+	"cmp"
+	"crypto/rand"
+	"crypto/tls"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/xdg-go/scram"
+	"go.mongodb.org/mongo-driver/v2/bson"
+
+	"github.com/rekey-go/rekey/internal/child"
+)
+
+// A standIn speaks MongoDB's wire protocol over TLS and knows the commands that
+// this package sends, with users, roles, SCRAM-SHA-256 and the server's codes.
+// It is no MongoDB: there was none to run, and what a real one does beside what
+// its manual says, these tests cannot show.
+type standIn struct {
+	host string
+	port int
+	ca   string
+
+	mu        sync.Mutex
+	users     map[string]*standInUser // :: database.name
+	roles     map[string][]bson.M     // privileges :: name
+	commands  []bson.M                // all that came, in their order
+	set       []string                // the members of its replica set, the primary first
+	old       bool                    // does not know showPrivileges, as DocumentDB
+	onCommand func(name string)
+}
+
+type standInUser struct {
+	name, db string
+	fields   bson.M // roles, customData, mechanisms, authenticationRestrictions
+	stored   scram.StoredCredentials
+}
+
+func database(db string, actions ...string) bson.M {
+	return bson.M{"resource": bson.M{"db": db, "collection": ""}, "actions": actions}
+}
+
+// start starts one with a superuser "boss", password "boss", in admin.
+func start(t *testing.T) *standIn {
+	t.Helper()
+	certs, err := child.NewCertificates()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair, err := tls.X509KeyPair(certs.Leaf, certs.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{
+		Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12,
+		CurvePreferences: []tls.CurveID{tls.CurveP256}, // the fastest: the suite logs in thousands of times
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	s := &standIn{
+		host: "127.0.0.1", port: l.Addr().(*net.TCPAddr).Port, ca: string(certs.CA), users: map[string]*standInUser{},
+		roles: map[string][]bson.M{
+			"read": {database("shop", "find")}, "readWrite": {database("shop", "find", "insert", "update", "remove")},
+			"userAdminAnyDatabase": {database("", "changePassword", "createUser", "grantRole", "viewUser")},
+			"root":                 {{"resource": bson.M{"anyResource": true}, "actions": bson.A{"anyAction"}}},
+			"restore":              {{"resource": bson.M{"db": "admin", "collection": "system.users"}, "actions": bson.A{"find", "insert", "remove"}}},
+			"selfService":          {database("", "changeOwnPassword")},
+		},
+		onCommand: func(string) {},
+	}
+	s.setUser("admin", "boss", "boss", bson.M{"roles": roles("userAdminAnyDatabase")})
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go (&standInConn{server: s, conn: conn}).serve()
+		}
+	}()
+	return s
+}
+
+func roles(names ...string) bson.A {
+	var list bson.A
+	for _, name := range names {
+		list = append(list, bson.M{"role": name, "db": "admin"})
+	}
+	return list
+}
+
+func (s *standIn) setUser(db, name, password string, fields bson.M) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	u := &standInUser{name: name, db: db, fields: fields}
+	u.setPassword(password)
+	s.users[db+"."+name] = u
+}
+
+func (u *standInUser) setPassword(password string) {
+	client, err := scram.SHA256.NewClient(u.name, password, "")
+	if err != nil {
+		panic(err) // no test has such a password
+	}
+	u.stored = client.GetStoredCredentials(scram.KeyFactors{Salt: rand.Text(), Iters: 4096})
+}
+
+// sent are the commands of a name that came.
+func (s *standIn) sent(name string) []bson.M {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(s.commands), func(c bson.M) bool { return c[name] == nil })
+}
+
+func (s *standIn) fieldsOf(key string) bson.M {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if u := s.users[key]; u != nil {
+		return u.fields
+	}
+	return nil
+}
+
+type standInConn struct {
+	server       *standIn
+	conn         net.Conn
+	conversation *scram.ServerConversation
+	source       string
+	user         *standInUser // who has logged in
+}
+
+const (
+	opReply = 1
+	opQuery = 2004
+	opMsg   = 2013
+)
+
+func (c *standInConn) serve() {
+	defer func() { _ = c.conn.Close() }()
+	for {
+		header := make([]byte, 16)
+		if _, err := io.ReadFull(c.conn, header); err != nil {
+			return
+		}
+		body := make([]byte, binary.LittleEndian.Uint32(header)-16)
+		if _, err := io.ReadFull(c.conn, body); err != nil {
+			return
+		}
+		id, op := binary.LittleEndian.Uint32(header[4:]), binary.LittleEndian.Uint32(header[12:])
+		if _, err := c.conn.Write(c.reply(id, op, body)); err != nil {
+			return
+		}
+	}
+}
+
+// reply answers a message: of OP_MSG one with a single document, which is all
+// that the driver sends here, or of OP_QUERY, which is how it says hello.
+func (c *standInConn) reply(id, op uint32, body []byte) []byte {
+	var prefix []byte
+	switch op {
+	case opMsg:
+		body, prefix = body[5:], make([]byte, 5) // flags, and a section of kind 0
+		op = opMsg
+	case opQuery:
+		rest := body[4:]
+		body = rest[slices.Index(rest, 0)+9:] // the collection, skip, limit
+		prefix = make([]byte, 20)
+		binary.LittleEndian.PutUint32(prefix[16:], 1)
+		op = opReply
+	}
+	var command bson.D
+	answer := bson.D{{Key: "ok", Value: 0}, {Key: "errmsg", Value: "not BSON"}, {Key: "code", Value: 22}}
+	if bson.Unmarshal(body, &command) == nil {
+		answer = c.run(command)
+	}
+	doc, err := bson.Marshal(answer)
+	if err != nil {
+		panic(err)
+	}
+	out := make([]byte, 16, 16+len(prefix)+len(doc))
+	out = append(append(out, prefix...), doc...)
+	for i, v := range []uint32{uint32(len(out)), 0, id, op} {
+		binary.LittleEndian.PutUint32(out[4*i:], v)
+	}
+	return out
+}
+
+type serverError struct {
+	code int32
+	text string
+}
+
+func (e serverError) Error() string { return e.text }
+
+var errLogin = serverError{18, "Authentication failed."}
+
+func (c *standInConn) run(command bson.D) bson.D {
+	fields := bson.M{}
+	for _, e := range command {
+		fields[e.Key] = e.Value
+	}
+	name := command[0].Key
+	c.server.onCommand(name)
+	c.server.mu.Lock()
+	defer c.server.mu.Unlock()
+	c.server.commands = append(c.server.commands, fields)
+	answer, err := c.runLocked(name, fields)
+	if e, ok := errors.AsType[serverError](err); ok {
+		return bson.D{{Key: "ok", Value: 0.0}, {Key: "errmsg", Value: e.text}, {Key: "code", Value: e.code}, {Key: "codeName", Value: "Code"}}
+	}
+	return append(answer, bson.E{Key: "ok", Value: 1.0})
+}
+
+func (c *standInConn) runLocked(name string, fields bson.M) (bson.D, error) {
+	db, _ := fields["$db"].(string)
+	switch name {
+	case "hello", "isMaster", "ismaster":
+		return c.hello(), nil
+	case "saslStart":
+		return c.saslStart(db, fields)
+	case "saslContinue":
+		return c.step(fields)
+	case "endSessions":
+		return nil, nil
+	case "ping":
+		return nil, nil
+	}
+	if c.user == nil {
+		return nil, serverError{13, "command " + name + " requires authentication"}
+	}
+	switch name {
+	case "usersInfo":
+		return c.usersInfo(fields)
+	case "createUser", "updateUser":
+		return nil, c.change(name, db, fields)
+	}
+	return nil, serverError{59, "no such command: '" + name + "'"}
+}
+
+// primaryLocked reports whether the server takes writes. Its lock is held.
+func (s *standIn) primaryLocked() bool { return len(s.set) == 0 || s.set[0] == s.addr() }
+
+func (s *standIn) addr() string { return net.JoinHostPort(s.host, strconv.Itoa(s.port)) }
+
+func (c *standInConn) hello() bson.D {
+	primary := c.server.primaryLocked()
+	d := bson.D{
+		{Key: "isWritablePrimary", Value: primary}, {Key: "ismaster", Value: primary},
+		{Key: "maxBsonObjectSize", Value: 16777216}, {Key: "maxMessageSizeBytes", Value: 48000000}, {Key: "maxWriteBatchSize", Value: 100000},
+		{Key: "minWireVersion", Value: 0}, {Key: "maxWireVersion", Value: 21}, {Key: "saslSupportedMechs", Value: bson.A{"SCRAM-SHA-256"}},
+		{Key: "helloOk", Value: true},
+	}
+	if len(c.server.set) > 0 {
+		d = append(d, bson.D{
+			{Key: "setName", Value: "rs"}, {Key: "hosts", Value: c.server.set}, {Key: "primary", Value: c.server.set[0]},
+			{Key: "me", Value: c.server.addr()}, {Key: "secondary", Value: !primary},
+		}...)
+	}
+	return d
+}
+
+func (c *standInConn) saslStart(db string, fields bson.M) (bson.D, error) {
+	if fields["mechanism"] != "SCRAM-SHA-256" {
+		return nil, serverError{2, "Received authentication for mechanism that is not enabled"}
+	}
+	c.source = db
+	server, err := scram.SHA256.NewServer(func(name string) (scram.StoredCredentials, error) {
+		u := c.server.users[db+"."+name]
+		if u == nil {
+			return scram.StoredCredentials{}, errLogin
+		}
+		return u.stored, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.conversation = server.NewConversation()
+	return c.step(fields)
+}
+
+func (c *standInConn) step(fields bson.M) (bson.D, error) {
+	payload, _ := fields["payload"].(bson.Binary)
+	if c.conversation == nil {
+		return nil, errLogin
+	}
+	next, err := c.conversation.Step(string(payload.Data))
+	if err != nil {
+		return nil, errLogin
+	}
+	if c.conversation.Valid() {
+		c.user = c.server.users[c.source+"."+c.conversation.Username()]
+	}
+	return bson.D{
+		{Key: "conversationId", Value: 1}, {Key: "done", Value: c.conversation.Done()},
+		{Key: "payload", Value: bson.Binary{Data: []byte(next)}},
+	}, nil
+}
+
+// may reports whether who has logged in has an action.
+func (c *standInConn) may(action string) bool {
+	return slices.ContainsFunc(c.server.privileges(c.user), func(p bson.M) bool {
+		text := strings.Join(texts(p["actions"]), " ")
+		return strings.Contains(text, action) || strings.Contains(text, "anyAction")
+	})
+}
+
+func texts(v any) []string {
+	switch v := v.(type) {
+	case []string:
+		return v
+	case bson.A:
+		var all []string
+		for _, e := range v {
+			all = append(all, e.(string))
+		}
+		return all
+	}
+	return nil
+}
+
+// privileges are those of a user's roles.
+func (s *standIn) privileges(u *standInUser) []bson.M {
+	all := []bson.M{}
+	list, _ := u.fields["roles"].(bson.A)
+	for _, r := range list {
+		all = append(all, s.roles[roleName(r)]...)
+	}
+	return all
+}
+
+func roleName(r any) string {
+	switch r := r.(type) {
+	case bson.M:
+		return r["role"].(string)
+	case bson.D:
+		return r[0].Value.(string)
+	}
+	return r.(string)
+}
+
+func (c *standInConn) usersInfo(fields bson.M) (bson.D, error) {
+	show := fields["showPrivileges"] == true
+	if c.server.old && show {
+		return nil, serverError{303, "Field 'showPrivileges' is currently not supported"}
+	}
+	who, _ := fields["usersInfo"].(bson.D)
+	key := who[1].Value.(string) + "." + who[0].Value.(string)
+	if !c.may("viewUser") && c.user != c.server.users[key] {
+		return nil, serverError{13, "not authorized on admin to execute command { usersInfo }"}
+	}
+	u := c.server.users[key]
+	if u == nil {
+		return bson.D{{Key: "users", Value: bson.A{}}}, nil
+	}
+	doc := bson.M{"_id": key, "user": u.name, "db": u.db}
+	for name, value := range u.fields {
+		doc[name] = value
+	}
+	if show {
+		doc["inheritedPrivileges"] = c.server.privileges(u)
+	}
+	return bson.D{{Key: "users", Value: bson.A{doc}}}, nil
+}
+
+func (c *standInConn) change(name, db string, fields bson.M) error {
+	user, _ := fields[name].(string)
+	key := db + "." + user
+	u := c.server.users[key]
+	own := u != nil && u == c.user && name == "updateUser" && fields["roles"] == nil && c.may("changeOwnPassword")
+	switch {
+	case !c.server.primaryLocked():
+		return serverError{10107, "not primary"}
+	case !c.may("changePassword") && !own:
+		return serverError{13, "not authorized on " + db + " to execute command { " + name + " }"}
+	case name == "createUser" && u != nil:
+		return serverError{userExists, "User \"" + user + "@" + db + "\" already exists"}
+	case name == "updateUser" && u == nil:
+		return serverError{11, "Could not find user \"" + user + "\" for db \"" + db + "\""}
+	case u == nil:
+		u = &standInUser{name: user, db: db}
+	}
+	next := &standInUser{name: user, db: db, fields: bson.M{"mechanisms": bson.A{"SCRAM-SHA-256"}}, stored: u.stored}
+	for _, member := range []string{"roles", "customData", "mechanisms", "authenticationRestrictions"} {
+		if value := cmp.Or(fields[member], u.fields[member]); value != nil {
+			next.fields[member] = value
+		}
+	}
+	if password, ok := fields["pwd"].(string); ok {
+		next.setPassword(password)
+	}
+	c.server.users[key] = next
+	if c.user == u {
+		c.user = next
+	}
+	return nil
+}
