@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"slices"
 	"strconv"
@@ -109,10 +110,12 @@ func (s *standIn) setUser(db, name, password string, fields bson.M) {
 
 func (u *standInUser) setPassword(password string) {
 	client, err := scram.SHA256.NewClient(u.name, password, "")
+	if err == nil {
+		u.stored, err = client.GetStoredCredentialsWithError(scram.KeyFactors{Salt: rand.Text(), Iters: 4096})
+	}
 	if err != nil {
 		panic(err) // no test has such a password
 	}
-	u.stored = client.GetStoredCredentials(scram.KeyFactors{Salt: rand.Text(), Iters: 4096})
 }
 
 // sent are the commands of a name that came.
@@ -255,15 +258,23 @@ func (s *standIn) addr() string { return net.JoinHostPort(s.host, strconv.Itoa(s
 func (c *standInConn) hello() bson.D {
 	primary := c.server.primaryLocked()
 	d := bson.D{
-		{Key: "isWritablePrimary", Value: primary}, {Key: "ismaster", Value: primary},
-		{Key: "maxBsonObjectSize", Value: 16777216}, {Key: "maxMessageSizeBytes", Value: 48000000}, {Key: "maxWriteBatchSize", Value: 100000},
-		{Key: "minWireVersion", Value: 0}, {Key: "maxWireVersion", Value: 21}, {Key: "saslSupportedMechs", Value: bson.A{"SCRAM-SHA-256"}},
+		{Key: "isWritablePrimary", Value: primary},
+		{Key: "ismaster", Value: primary},
+		{Key: "maxBsonObjectSize", Value: 16777216},
+		{Key: "maxMessageSizeBytes", Value: 48000000},
+		{Key: "maxWriteBatchSize", Value: 100000},
+		{Key: "minWireVersion", Value: 0},
+		{Key: "maxWireVersion", Value: 21},
+		{Key: "saslSupportedMechs", Value: bson.A{"SCRAM-SHA-256"}},
 		{Key: "helloOk", Value: true},
 	}
 	if len(c.server.set) > 0 {
 		d = append(d, bson.D{
-			{Key: "setName", Value: "rs"}, {Key: "hosts", Value: c.server.set}, {Key: "primary", Value: c.server.set[0]},
-			{Key: "me", Value: c.server.addr()}, {Key: "secondary", Value: !primary},
+			{Key: "setName", Value: "rs"},
+			{Key: "hosts", Value: c.server.set},
+			{Key: "primary", Value: c.server.set[0]},
+			{Key: "me", Value: c.server.addr()},
+			{Key: "secondary", Value: !primary},
 		}...)
 	}
 	return d
@@ -301,7 +312,8 @@ func (c *standInConn) step(fields bson.M) (bson.D, error) {
 		c.user = c.server.users[c.source+"."+c.conversation.Username()]
 	}
 	return bson.D{
-		{Key: "conversationId", Value: 1}, {Key: "done", Value: c.conversation.Done()},
+		{Key: "conversationId", Value: 1},
+		{Key: "done", Value: c.conversation.Done()},
 		{Key: "payload", Value: bson.Binary{Data: []byte(next)}},
 	}, nil
 }
@@ -363,9 +375,7 @@ func (c *standInConn) usersInfo(fields bson.M) (bson.D, error) {
 		return bson.D{{Key: "users", Value: bson.A{}}}, nil
 	}
 	doc := bson.M{"_id": key, "user": u.name, "db": u.db}
-	for name, value := range u.fields {
-		doc[name] = value
-	}
+	maps.Copy(doc, u.fields)
 	if show {
 		doc["inheritedPrivileges"] = c.server.privileges(u)
 	}
