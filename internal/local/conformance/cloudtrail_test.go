@@ -107,7 +107,7 @@ func (to target) record(ctx context.Context, event, want string, vars variables,
 		found, err := to.find(ctx, event, vars, since)
 		if found != nil {
 			delete(found, "tlsDetails")
-			return vars.match(wanted, map[string]any(found))
+			return vars.match(wanted, found)
 		}
 		if err != nil || !to.mustHold {
 			return errors.Join(err, errors.New("there is no record"))
