@@ -185,6 +185,8 @@ func (p permission) use(t *testing.T, e *local.Engine, all map[int][]permission)
 		if p.of != "QueuePolicy" {
 			target, input = "AmazonSQS."+operation, map[string]any{"QueueUrl": e.Endpoint() + "/123456789012/" + name, "MessageBody": "x"}
 		}
+	case "lambda":
+		target, input = "secretsmanager.RotateSecret", map[string]any{"SecretId": "dev-database-credentials", "RotationLambdaARN": p.resource}
 	case "cloudtrail":
 		target, input = "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101."+operation, map[string]any{}
 	}

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"cmp"
 	"encoding/json"
 	"regexp"
 	"strconv"
@@ -135,6 +136,9 @@ func (a *asked) secrets() {
 		}
 	case in.SecretID != "":
 		a.secret(a.action, in.SecretID, &in)
+		if function := cmp.Or(in.RotationLambdaARN, a.engine.Secrets.Facts(in.SecretID).LambdaARN); a.call.Operation == "RotateSecret" && function != "" {
+			a.about("lambda:InvokeFunction", function, function, nil) // it is asked of the caller too
+		}
 	case a.call.Operation == "CreateSecret":
 		a.secret(a.action, in.Name, &in)
 		if len(in.Tags) > 0 {
