@@ -93,7 +93,7 @@ func superuser(ctx context.Context, get Superuser, c Credential) (Credential, er
 	}
 	super, err := get(ctx, c)
 	if errors.Is(err, ErrNoValue) {
-		return Credential{}, configurationf("alternating users need a superuser's login, and there is no secret with one")
+		return Credential{}, configurationf("alternating users need a superuser's login: %v", err)
 	}
 	return super, err
 }

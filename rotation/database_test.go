@@ -120,9 +120,11 @@ func TestTheSuperusersLoginIsForTheSameServer(t *testing.T) {
 		"the configured secret":     {"super", `{"host":"DB","username":"app","password":"x"}`, nil},
 		"the one the value names":   {"", `{"host":"db","username":"app","password":"x","masterarn":"super"}`, nil},
 		"none":                      {"", `{"host":"db","username":"app","password":"x"}`, rotation.ErrNoValue},
-		"another host":              {"super", `{"host":"evil","username":"app","password":"x"}`, rotation.ErrConfiguration},
-		"another port":              {"super", `{"host":"db","port":5433,"username":"app","password":"x"}`, rotation.ErrConfiguration},
-		"the loopback by two names": {"super", `{"host":"localhost","username":"app","password":"x"}`, rotation.ErrConfiguration},
+		"another host":              {"super", `{"host":"evil","username":"app","password":"x"}`, rotation.ErrNoValue},
+		"another port":              {"super", `{"host":"db","port":5433,"username":"app","password":"x"}`, rotation.ErrNoValue},
+		"a host that is no other":   {"super", `{"host":"localhost","username":"app","password":"x"}`, rotation.ErrNoValue},
+		"another host by the value": {"", `{"host":"evil","username":"app","password":"x","masterarn":"super"}`, rotation.ErrConfiguration},
+		"another port by the value": {"", `{"host":"db","port":5433,"username":"app","password":"x","masterarn":"super"}`, rotation.ErrConfiguration},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -118,17 +118,28 @@ func successor(ctx context.Context, r Retirement, old Credential) (Credential, e
 	return current, err
 }
 
-// session opens one that can change the user of a login: the superuser's, or
+// session runs fn in a session that can change the user of a login: the
+// superuser's, or where there is none or it may not, as with an administrator,
 // the user's own.
 func (s DualPassword) session(ctx context.Context, login Credential, fn func(DualSession) error) error {
-	if s.Superuser != nil {
-		switch super, err := s.Superuser(ctx, login); {
-		case err == nil:
-			login = super
-		case !errors.Is(err, ErrNoValue):
-			return err
-		}
+	if s.Superuser == nil {
+		return s.as(ctx, login, fn)
 	}
+	super, err := s.Superuser(ctx, login)
+	if err == nil {
+		err = s.as(ctx, super, fn)
+	}
+	if !errors.Is(err, ErrNoValue) && !errors.Is(err, ErrPermission) {
+		return err
+	}
+	if ownErr := s.as(ctx, login, fn); ownErr != nil {
+		return errors.Join(ownErr, err)
+	}
+	return nil
+}
+
+// as runs fn in a session of a login.
+func (s DualPassword) as(ctx context.Context, login Credential, fn func(DualSession) error) error {
 	login.AnyDatabase = true
 	return use(ctx, s.Database, login, func(session Session) error {
 		dual, ok := session.(DualSession)

@@ -73,6 +73,14 @@ func NewReach(opts ReachOptions) (*Reach, error) {
 	return &Reach{opts: opts, roots: roots}, nil
 }
 
+// Plain is the same without a port and a database for credentials that name
+// none: they are for servers of another kind.
+func (r *Reach) Plain() *Reach {
+	plain := *r
+	plain.opts.Port, plain.opts.Database = 0, ""
+	return &plain
+}
+
 // Timeout bounds connecting and logging in.
 func (r *Reach) Timeout() time.Duration { return r.opts.Timeout }
 

@@ -43,19 +43,21 @@ type server struct {
 }
 
 // server returns the kind that the member "engine" of a value names, by the
-// names that AWS uses.
+// names that AWS uses. The port and the database in the function's settings are
+// for PostgreSQL, and for values that name no engine.
 func (d *databases) server(engine string) (server, error) {
+	other := d.reach.Plain()
 	switch engine {
 	case "", "postgres", "postgresql", "aurora-postgresql":
 		return server{Database: postgres.New(d.reach), maxName: postgres.MaxName}, nil
 	case "mysql", "aurora-mysql":
-		return server{Database: mysql.New(d.reach), dual: true, maxName: mysql.MaxName}, nil
+		return server{Database: mysql.New(other), dual: true, maxName: mysql.MaxName}, nil
 	case "mariadb":
-		return server{Database: mysql.New(d.reach), dual: true, maxName: mysql.MaxNameMariaDB}, nil
+		return server{Database: mysql.New(other), dual: true, maxName: mysql.MaxNameMariaDB}, nil
 	case "redis", "valkey":
-		return server{Database: redis.New(d.reach), dual: true}, nil
+		return server{Database: redis.New(other), dual: true}, nil
 	case "mongo", "mongodb":
-		return server{Database: mongodb.New(d.reach)}, nil
+		return server{Database: mongodb.New(other)}, nil
 	}
 	return server{}, fmt.Errorf("%w: no strategy is for the engine %q of the secret's value", rotation.ErrConfiguration, engine)
 }
