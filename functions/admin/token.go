@@ -3,13 +3,13 @@ package admin
 import (
 	"context"
 	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/hex"
 	"errors"
 	"net/http"
 	"strings"
 	"time"
 
+	"github.com/rekey-go/rekey/rotation"
 	"github.com/rekey-go/rekey/runtime/secrets"
 )
 
@@ -70,11 +70,10 @@ func (h *Handler) authenticate(r *http.Request) (Token, error) {
 	if err != nil {
 		return Token{}, err
 	}
-	given := []byte(NewToken("", text).SHA256)
+	given := rotation.NewValue(text)
 	found, err := Token{}, errNotAdmin
 	for _, t := range tokens {
-		same := subtle.ConstantTimeCompare(given, []byte(strings.ToLower(t.SHA256))) == 1
-		if same && (t.Expires.IsZero() || time.Now().Before(t.Expires)) {
+		if t.is(given) && t.live() {
 			found, err = t, nil
 		}
 	}
