@@ -17,6 +17,7 @@ import (
 	"github.com/rekey-go/rekey/functions/charge"
 	"github.com/rekey-go/rekey/functions/dbrotator"
 	"github.com/rekey-go/rekey/functions/invalidate"
+	"github.com/rekey-go/rekey/functions/keyrotator"
 	"github.com/rekey-go/rekey/functions/login"
 	"github.com/rekey-go/rekey/functions/protected"
 	"github.com/rekey-go/rekey/functions/retire"
@@ -32,6 +33,7 @@ var functions = map[string]func(aws.Config, func(string) string) (lambda.Handler
 	"charge":        charge.New,
 	"dbrotator":     dbrotator.New,
 	"invalidate":    invalidate.New,
+	"keyrotator":    keyrotator.New,
 	"login":         login.New,
 	"protected":     protected.New,
 	"retire":        retire.New,

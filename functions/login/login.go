@@ -1,16 +1,16 @@
 // Package login is a sample application: POST /auth/login checks an e-mail
 // address and a password against a table in PostgreSQL and answers with a
-// signed token.
+// signed token. GET /auth/verify tells whose a token is, and
+// GET /.well-known/jwks.json has the public keys.
 //
 // It shows how a service lives through rotations. The database login comes
 // from the secret database-credentials through a pool that follows it, the
-// signing key from jwt-configuration. Neither is read before the first
+// signing keys from jwt-configuration. Neither is read before the first
 // request, and neither is ever read from the environment.
 package login
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,8 +25,10 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/crypto/bcrypt"
+	"golang.org/x/time/rate"
 
 	"github.com/rekey-go/rekey/functions/internal/reply"
+	"github.com/rekey-go/rekey/rotation/keyset"
 	"github.com/rekey-go/rekey/runtime/invalidation"
 	"github.com/rekey-go/rekey/runtime/secrets"
 	"github.com/rekey-go/rekey/runtime/secretspgx"
@@ -43,14 +45,10 @@ const (
 type Handler struct {
 	client *secrets.Client
 	users  *secretspgx.Pool
-	keys   *secrets.Ref[signing]
-	log    *slog.Logger
-}
-
-// signing is the value of jwt-configuration.
-type signing struct {
-	SigningKey string `json:"signing_key"`
-	Issuer     string `json:"issuer"`
+	keys   *secrets.Ref[keyset.Set]
+	// again bounds how often the keys are read again for a token.
+	again *rate.Limiter
+	log   *slog.Logger
 }
 
 // user is a row of the table users.
@@ -109,28 +107,35 @@ func (h *Handler) authenticate(ctx context.Context, email, password string) (use
 
 // issue signs a token for the user with the key that is current.
 func (h *Handler) issue(ctx context.Context, u user) (string, error) {
-	key, err := h.keys.Get(ctx)
+	keys, err := h.keys.Get(ctx)
 	if errors.Is(err, secrets.ErrNoValue) {
-		key, err = h.firstKey(ctx)
+		keys, err = h.firstKeys(ctx)
 	}
 	if err != nil {
 		return "", fmt.Errorf("reading the signing key: %v", err) //nolint:errorlint // a missing signing key is not a missing database login.
 	}
 	now := time.Now()
-	return jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{
-		"iss": key.Issuer, "sub": u.ID, "email": u.Email,
+	return keys.Sign(jwt.MapClaims{
+		"iss": keys.Issuer, "sub": u.ID, "email": u.Email,
 		"iat": now.Unix(), "exp": now.Add(tokenLife).Unix(),
-	}).SignedString([]byte(key.SigningKey))
+	})
 }
 
-// firstKey makes the first signing key of a fresh deployment: nobody has to
-// know it, so nobody has to choose it. Where two environments do so at once,
-// the one that comes second takes the key of the first.
-func (h *Handler) firstKey(ctx context.Context) (signing, error) {
-	first := signing{SigningKey: rand.Text() + rand.Text(), Issuer: "rekey"}
-	err := h.client.SetFirst(ctx, signingSecret, first)
+// firstKeys makes the first signing keys of a fresh deployment: nobody has to
+// know them, so nobody has to choose them. Where two environments do so at once,
+// the one that comes second takes those of the first.
+func (h *Handler) firstKeys(ctx context.Context) (keyset.Set, error) {
+	first, err := keyset.New("rekey", keyset.HS256)
+	if err != nil {
+		return keyset.Set{}, err
+	}
+	v, err := first.Value()
+	if err != nil {
+		return keyset.Set{}, err
+	}
+	err = h.client.SetFirst(ctx, signingSecret, v.Reveal())
 	if err != nil && !errors.Is(err, secrets.ErrHasValue) {
-		return signing{}, err
+		return keyset.Set{}, err
 	}
 	return h.keys.Get(ctx)
 }
@@ -149,10 +154,13 @@ func New(cfg aws.Config, getenv func(string) string) (lambda.Handler, error) {
 	h := &Handler{
 		client: client,
 		users:  users,
-		keys:   secrets.Bind[signing](client, signingSecret),
+		keys:   secrets.Bind[keyset.Set](client, signingSecret),
+		again:  rate.NewLimiter(rate.Every(time.Second), 1),
 		log:    slog.New(slog.NewJSONHandler(os.Stdout, nil)),
 	}
 	mux := http.NewServeMux()
 	mux.Handle("POST /auth/login", h)
+	mux.HandleFunc("GET /auth/verify", h.verify)
+	mux.HandleFunc("GET /.well-known/jwks.json", h.publicKeys)
 	return invalidation.Handler(client, lambda.NewHandler(httpadapter.NewV2(mux).ProxyWithContext)), nil
 }

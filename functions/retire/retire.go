@@ -59,7 +59,8 @@ const (
 
 // New returns the function. It reads REKEY_GRACE (1h), REKEY_RETIRE_DEADLINE
 // (24h), REKEY_CHECK_INTERVAL (10s), REKEY_RETIRE_QUEUE, REKEY_BULLETIN,
-// REKEY_BUS and the variables of [strategy.Databases] and [strategy.APIKeys].
+// REKEY_BUS and the variables of [strategy.Databases], [strategy.APIKeys] and
+// [strategy.Keys].
 func New(cfg aws.Config, getenv func(string) string) (lambda.Handler, error) {
 	store := rotation.NewStore(secretsmanager.NewFromConfig(cfg))
 	choose, err := strategy.All(cfg)(store, getenv)

@@ -125,7 +125,7 @@ func (s *Stack) startEngine(ctx context.Context, opts *Options) (err error) {
 }
 
 // storeFirstValues stores what an operator stores right after a deployment:
-// the admin tokens, and the superuser's login. No other secret gets a value. A
+// the admin token with its hash, and the superuser's login. No other secret gets a value. A
 // template of the user's own need not have these secrets.
 func (s *Stack) storeFirstValues(ctx context.Context, opts *Options) error {
 	tokens := opts.AdminTokens
@@ -142,6 +142,8 @@ func (s *Stack) storeFirstValues(ctx context.Context, opts *Options) error {
 			return err
 		}
 		s.AdminToken = "" // it opens nothing
+	} else if err := s.putText(ctx, "admin-token", s.AdminToken); err != nil && !isAbsent(err) {
+		return err
 	}
 	if s.Database == nil {
 		return nil
@@ -167,8 +169,12 @@ func (s *Stack) put(ctx context.Context, name string, value any) error {
 	if err != nil {
 		return err
 	}
-	_, err = secretsmanager.NewFromConfig(s.Config()).PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{
-		SecretId: new(s.Stage + "-" + name), SecretString: new(string(text)),
+	return s.putText(ctx, name, string(text))
+}
+
+func (s *Stack) putText(ctx context.Context, name, text string) error {
+	_, err := secretsmanager.NewFromConfig(s.Config()).PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{
+		SecretId: new(s.Stage + "-" + name), SecretString: &text,
 	})
 	if err != nil {
 		return fmt.Errorf("storing %s: %w", name, err)

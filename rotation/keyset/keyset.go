@@ -73,7 +73,8 @@ type Key struct {
 	// ID is the key id (kid) in the tokens that the key signs.
 	ID        string
 	Algorithm Algorithm
-	// Created is when the key was made; zero where an operator made it.
+	// Created is when the key was made; zero where an operator made it, and for
+	// the next key of a first value.
 	Created time.Time
 	// Published is from when on, at the latest, consumers knew a key that
 	// signs. It is zero for one that an operator supplied.
@@ -152,6 +153,7 @@ func New(issuer string, alg Algorithm) (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
+	next.Created = time.Time{} // known as long as the set is: nobody has a version without it
 	return &Set{Issuer: issuer, Current: current, Next: &next}, nil
 }
 

@@ -111,14 +111,17 @@ func (s Strategy) Create(_ context.Context, c rotation.Change, supplied rotation
 }
 
 // Set has nothing to do: the value is all that there is.
-func (s Strategy) Set(ctx context.Context, c rotation.Change) error { return s.Test(ctx, c) }
+func (s Strategy) Set(_ context.Context, c rotation.Change) error { return s.check(c.Pending) }
 
 // Test reads the value as a consumer does.
-func (s Strategy) Test(_ context.Context, c rotation.Change) error {
+func (s Strategy) Test(_ context.Context, c rotation.Change) error { return s.check(c.Pending) }
+
+// check says why a value cannot be read.
+func (s Strategy) check(v rotation.Value) error {
 	if s.Field == "" {
 		return nil // it is a text, and no empty one
 	}
-	members, ok := object(c.Pending)
+	members, ok := object(v)
 	var text string
 	if !ok || json.Unmarshal(members[s.Field], &text) != nil || text == "" {
 		return configurationf("the value is no JSON object with a text in the member %q", s.Field)
@@ -187,7 +190,7 @@ func (s Strategy) merge(current rotation.Value, over map[string]json.RawMessage)
 		return rotation.Value{}, errNotWritten
 	}
 	v := rotation.NewValue(string(data))
-	return v, s.Test(context.Background(), rotation.Change{Pending: v})
+	return v, s.check(v)
 }
 
 // errNotWritten stands for an error that could quote the value.

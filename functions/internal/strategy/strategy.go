@@ -48,13 +48,37 @@ func All(cfg aws.Config) func(rotation.Store, func(string) string) (rotation.Cho
 		if err != nil {
 			return nil, err
 		}
+		keys, err := Keys(store, getenv)
+		if err != nil {
+			return nil, err
+		}
 		return func(ctx context.Context, s rotation.Secret, v rotation.Value) (rotation.Strategy, error) {
-			if s.Tags[Tag] == APIKey || s.Tags[Tag] == "" && strings.HasSuffix(s.FunctionARN, "apikeyrotator") {
+			switch rotator(s) {
+			case "apikeyrotator":
 				return apiKeys(ctx, s, v)
+			case "keyrotator":
+				return keys(ctx, s, v)
 			}
 			return databases(ctx, s, v)
 		}, nil
 	}
+}
+
+// rotator is the name of the function that a secret's strategy belongs to: by
+// its tag, and else by the function that rotates it. The name of that has the
+// stage before it.
+func rotator(s rotation.Secret) string {
+	switch s.Tags[Tag] {
+	case APIKey:
+		return "apikeyrotator"
+	case KeySet, Random, AdminToken:
+		return "keyrotator"
+	case "":
+		_, name, _ := strings.Cut(s.FunctionARN, ":function:")
+		name, _, _ = strings.Cut(name, ":")
+		return name[strings.LastIndexByte(name, '-')+1:]
+	}
+	return "dbrotator"
 }
 
 func unknown(name string, known ...string) error {

@@ -1,0 +1,99 @@
+package login
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/rekey-go/rekey/functions/internal/reply"
+	"github.com/rekey-go/rekey/rotation/keyset"
+)
+
+// errInvalidToken means that a request carries no token that is accepted.
+var errInvalidToken = errors.New("no valid token")
+
+// verify answers GET /auth/verify: whose the bearer token is. It accepts the
+// tokens of every key in the set, and so those from before a rotation until
+// their key is retired.
+func (h *Handler) verify(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Cache-Control", "no-store")
+	u, err := h.bearer(r)
+	switch {
+	case err == nil:
+		reply.JSON(w, http.StatusOK, map[string]any{"user": u})
+	case errors.Is(err, errInvalidToken):
+		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
+		reply.JSON(w, http.StatusUnauthorized, reply.Failure{Error: "Invalid token"})
+	default:
+		h.log.ErrorContext(r.Context(), "Verification error", "error", err)
+		reply.JSON(w, http.StatusInternalServerError, reply.Failure{Error: "Verification failed"})
+	}
+}
+
+// bearer reads the token of the Authorization header.
+func (h *Handler) bearer(r *http.Request) (user, error) {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return user{}, errInvalidToken
+	}
+	set, err := h.keys.Get(r.Context())
+	if err != nil {
+		return user{}, fmt.Errorf("reading the signing keys: %w", err)
+	}
+	u, err := read(&set, token)
+	if !errors.Is(err, keyset.ErrUnknownKey) || !h.again.Allow() {
+		return u, err
+	}
+	if set, err = h.newerKeys(r.Context()); err != nil {
+		return user{}, err
+	}
+	return read(&set, token)
+}
+
+// newerKeys reads the keys again: the signer of a token may have a version that
+// has not come here yet. How often that happens is bounded, because anybody can
+// make up a key's name.
+func (h *Handler) newerKeys(ctx context.Context) (keyset.Set, error) {
+	held, err := h.client.Get(ctx, signingSecret)
+	if err == nil {
+		_, err = h.client.Refresh(ctx, signingSecret, held)
+	}
+	if err != nil {
+		return keyset.Set{}, fmt.Errorf("reading the signing keys again: %w", err)
+	}
+	return h.keys.Get(ctx)
+}
+
+// read takes the user out of a token.
+func read(set *keyset.Set, token string) (user, error) {
+	var claims struct {
+		jwt.RegisteredClaims
+		Email string `json:"email"`
+	}
+	if err := set.Verify(strings.TrimSpace(token), &claims, jwt.WithExpirationRequired()); err != nil {
+		return user{}, fmt.Errorf("%w: %w", errInvalidToken, err)
+	}
+	return user{ID: claims.Subject, Email: claims.Email}, nil
+}
+
+// publicKeys answers GET /.well-known/jwks.json: the keys with which others
+// verify tokens. There is none while the keys are HMAC.
+func (h *Handler) publicKeys(w http.ResponseWriter, r *http.Request) {
+	set, err := h.keys.Get(r.Context())
+	var document []byte
+	if err == nil {
+		document, err = set.JWKS()
+	}
+	if err != nil {
+		h.log.ErrorContext(r.Context(), "reading the signing keys", "error", err)
+		reply.JSON(w, http.StatusInternalServerError, reply.Failure{Error: "Keys not available"})
+		return
+	}
+	w.Header().Set("Content-Type", "application/jwk-set+json")
+	w.Header().Set("Cache-Control", "public, max-age=60")
+	_, _ = w.Write(document) // a client that went away cannot be told
+}
