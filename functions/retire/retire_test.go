@@ -223,14 +223,14 @@ func TestWhatRevokingCameToIsTold(t *testing.T) {
 		refused error
 		told    []string
 	}{
-		"replaced in place": {rotation.ErrReplaced, []string{"Secret Retired: no consumer holds it, and its user has a newer password"}},
+		"replaced in place": {rotation.ErrReplaced, []string{"Secret Retired: no consumer holds it, and the new version took its place"}},
 		"its value is gone": {rotation.ErrNoValue, []string{"Retirement Abandoned: its value is gone, and with it the name of the user to revoke"}},
 		"only a human can": {
 			fmt.Errorf("revoke the stripe key: %w", rotation.ErrManual),
 			[]string{"Retirement Abandoned: revoke the stripe key: " + rotation.ErrManual.Error()},
 		},
 		"a rotation needs its user until the deadline": {
-			rotation.ErrInUse, []string{"Retirement Abandoned: at the deadline: a version that is current or pending needs its user"},
+			rotation.ErrInUse, []string{"Retirement Abandoned: at the deadline: a version that is current or pending needs it"},
 		},
 	}
 	for name, tt := range tests {

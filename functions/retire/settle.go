@@ -72,9 +72,9 @@ func (f *function) revoked(ctx context.Context, r invalidation.Rotated, deadline
 	case err == nil:
 		return decision{reason: "no consumer holds it"}, nil
 	case errors.Is(err, rotation.ErrReplaced):
-		return decision{reason: "no consumer holds it, and its user has a newer password"}, nil
+		return decision{reason: "no consumer holds it, and the new version took its place"}, nil
 	case errors.Is(err, rotation.ErrInUse):
-		return f.until(deadline, "a version that is current or pending needs its user"), nil
+		return f.until(deadline, "a version that is current or pending needs it"), nil
 	case errors.Is(err, rotation.ErrManual):
 		return decision{verdict: abandon, reason: err.Error()}, nil
 	case errors.Is(err, rotation.ErrNoValue):
