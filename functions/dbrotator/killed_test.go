@@ -191,7 +191,7 @@ func newKillBench(t *testing.T, strategy string) *killBench {
 		},
 	})
 	must(t, err)
-	runner.AddPermission(function, "secretsmanager.amazonaws.com", "*")
+	runner.AddPermission(function, "secretsmanager.amazonaws.com", "", "")
 	b.killer.kill = func() {
 		for _, e := range runner.Environments(function) {
 			_ = syscall.Kill(e.PID, syscall.SIGKILL)
