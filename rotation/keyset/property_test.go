@@ -39,7 +39,7 @@ type world struct {
 	store    *rotationtest.Store
 	now      time.Time
 	eras     []era
-	tokens   []token
+	tokens   map[string]token // :: the youngest of each key, which lives longest
 	versions int
 	supplied map[string]bool      // :: ids of keys that an operator supplied
 	due      map[string]time.Time // :: when a superseded version is to be retired
@@ -55,7 +55,7 @@ func newWorld(t *rapid.T) *world {
 	}
 	w := &world{
 		store: rotationtest.NewStore(v, nil), now: time.Now().Add(2 * lag), versions: 1,
-		supplied: make(map[string]bool), due: make(map[string]time.Time),
+		tokens: make(map[string]token), supplied: make(map[string]bool), due: make(map[string]time.Time),
 	}
 	w.store.SetClock(func() time.Time { return w.now })
 	w.note(t)
@@ -140,7 +140,7 @@ func (w *world) sign(t *rapid.T) {
 	for _, s := range w.held() {
 		text, err := s.Sign(jwt.RegisteredClaims{Issuer: s.Issuer})
 		check(t, err)
-		w.tokens = append(w.tokens, token{text, w.now, s.Current.ID})
+		w.tokens[s.Current.ID] = token{text, w.now, s.Current.ID}
 	}
 }
 
@@ -150,6 +150,7 @@ func (w *world) verify(t *rapid.T) {
 	newest := held[len(held)-1]
 	for _, token := range w.tokens {
 		if w.now.Sub(token.signed) >= life {
+			delete(w.tokens, token.key)
 			continue
 		}
 		for _, s := range held {
