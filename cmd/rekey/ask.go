@@ -23,7 +23,12 @@ func (a *app) ask(ctx context.Context, cfg aws.Config, question, name string, an
 		return withHint(fmt.Errorf("%s has no rotation function to ask", a.logical(aws.ToString(about.Name))),
 			"give it one: aws secretsmanager rotate-secret --secret-id "+aws.ToString(about.Name)+" --rotation-lambda-arn ARN --no-rotate-immediately")
 	}
-	payload, err := json.Marshal(map[string]string{"Question": question, "SecretId": aws.ToString(about.ARN)})
+	return a.invoke(ctx, cfg, function, map[string]string{"Question": question, "SecretId": aws.ToString(about.ARN)}, answer)
+}
+
+// invoke calls one of rekey's functions, and decodes the answer.
+func (a *app) invoke(ctx context.Context, cfg aws.Config, function string, request, answer any) error {
+	payload, err := json.Marshal(request)
 	if err != nil {
 		return err
 	}
@@ -34,8 +39,7 @@ func (a *app) ask(ctx context.Context, cfg aws.Config, question, name string, an
 	if aws.ToString(out.FunctionError) != "" {
 		var failed struct{ ErrorMessage string }
 		_ = json.Unmarshal(out.Payload, &failed) // an answer of another shape has no message
-		return withHint(fmt.Errorf("the function that rotates %s could not answer: %s", name, oneLine(failed.ErrorMessage)),
-			"its log says more: "+function)
+		return withHint(fmt.Errorf("the function could not answer: %s", oneLine(failed.ErrorMessage)), "its log says more: "+function)
 	}
 	if err := json.Unmarshal(out.Payload, answer); err != nil {
 		return withHint(errors.New("the function's answer cannot be read"), "it may be a function that is not rekey's: "+function)

@@ -8,6 +8,9 @@
 // old version when the deadline comes, it gives up and says "Retirement
 // Abandoned", and who it waited for: a human decides.
 //
+// An operator may order it to revoke a version at once (rekey retire): then it
+// does so unless a consumer holds the version, or in spite of that if told to.
+//
 // A login that was superseded in place has lost its password already. A
 // version that is current or pending again, as after a rollback, is left
 // alone.
@@ -82,7 +85,7 @@ func New(cfg aws.Config, getenv func(string) string) (lambda.Handler, error) {
 	if err := f.configure(getenv); err != nil {
 		return nil, err
 	}
-	return lambda.NewHandler(f.handle), nil
+	return lambda.NewHandler(f.serve), nil
 }
 
 // configure reads the durations.
@@ -123,7 +126,7 @@ func sender(client *sqs.Client, queueURL string) func(context.Context, string, t
 
 // handle works on a batch. A message whose work failed comes again, and goes
 // to the dead letter queue in the end.
-func (f *function) handle(ctx context.Context, batch events.SQSEvent) (events.SQSEventResponse, error) {
+func (f *function) handle(ctx context.Context, batch events.SQSEvent) events.SQSEventResponse {
 	var out events.SQSEventResponse
 	for _, m := range batch.Records {
 		if err := f.message(ctx, m.Body); err != nil {
@@ -131,7 +134,7 @@ func (f *function) handle(ctx context.Context, batch events.SQSEvent) (events.SQ
 			out.BatchItemFailures = append(out.BatchItemFailures, events.SQSBatchItemFailure{ItemIdentifier: m.MessageId})
 		}
 	}
-	return out, nil
+	return out
 }
 
 // message works on one event "Secret Rotated". Where it has to wait it sends

@@ -89,9 +89,9 @@ func (b *bench) work(t *testing.T, limit time.Duration) {
 	for until := time.Now().Add(limit); b.body != "" && !time.Now().After(until); {
 		body := b.body
 		b.body = ""
-		out, err := b.handle(t.Context(), events.SQSEvent{Records: []events.SQSMessage{{MessageId: "m", Body: body}}})
-		if err != nil || len(out.BatchItemFailures) > 0 {
-			t.Fatalf("the message failed: %v, %v", out, err)
+		out := b.handle(t.Context(), events.SQSEvent{Records: []events.SQSMessage{{MessageId: "m", Body: body}}})
+		if len(out.BatchItemFailures) > 0 {
+			t.Fatalf("the message failed: %v", out)
 		}
 		if b.body != "" {
 			time.Sleep(b.delays[len(b.delays)-1])
@@ -253,12 +253,9 @@ func TestOnlyTheMessagesThatFailedComeAgain(t *testing.T) {
 	b.grace = 0
 	b.rotated(t, "rotated")
 	first := strings.Replace(b.body, `"old"`, `""`, 1)
-	out, err := b.handle(t.Context(), events.SQSEvent{Records: []events.SQSMessage{
+	out := b.handle(t.Context(), events.SQSEvent{Records: []events.SQSMessage{
 		{MessageId: "down", Body: b.body}, {MessageId: "no event", Body: "{"}, {MessageId: "nameless", Body: "{}"}, {MessageId: "first version", Body: first},
 	}})
-	if err != nil {
-		t.Fatal(err)
-	}
 	var failed []string
 	for _, f := range out.BatchItemFailures {
 		failed = append(failed, f.ItemIdentifier)
@@ -281,5 +278,58 @@ func TestDurationsAreRead(t *testing.T) {
 	vars["REKEY_GRACE"] = "soon"
 	if err := f.configure(func(name string) string { return vars[name] }); err == nil || !strings.Contains(err.Error(), "REKEY_GRACE") {
 		t.Errorf("got %v, want an error about REKEY_GRACE", err)
+	}
+}
+
+func TestAnOrderRevokesAtOnceUnlessSomebodyHoldsTheVersion(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		held    []bulletin.Lease
+		order   Order
+		refused error
+		want    Outcome
+		told    []string
+	}{
+		"nobody holds it": {
+			order: Order{SecretID: arn},
+			want:  Outcome{Retired: true, VersionID: "old", Reason: "no consumer holds it"}, told: []string{done},
+		},
+		"somebody holds it": {
+			held: []bulletin.Lease{lease("web", "old", time.Minute)}, order: Order{SecretID: arn},
+			want: Outcome{VersionID: "old", Reason: "held by web", Holders: []string{"web"}},
+		},
+		"somebody holds it, and is hurt": {
+			held: []bulletin.Lease{lease("web", "old", time.Minute)}, order: Order{SecretID: arn, Force: true},
+			want: Outcome{Retired: true, VersionID: "old", Reason: "by order, although held by web", Holders: []string{"web"}},
+			told: []string{"Secret Retired: by order, although held by web"},
+		},
+		"a version that is needed": {
+			order: Order{SecretID: arn, VersionID: "old", Force: true}, refused: rotation.ErrInUse,
+			want: Outcome{VersionID: "old", Reason: "a version that is current or pending needs it"},
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t)
+				b.held, b.refused = tt.held, tt.refused
+				for i := range b.held { // the time of the bubble is another
+					b.held[i].Expires = time.Now().Add(time.Minute)
+				}
+				got, err := b.serve(t.Context(), request{Order: tt.order})
+				if err != nil {
+					t.Fatal(err)
+				}
+				tt.want.Name, tt.want.ARN = "dev-db", arn
+				if tt.want.Holders == nil {
+					tt.want.Holders = []string{}
+				}
+				if diff := cmp.Diff(any(tt.want), got); diff != "" {
+					t.Errorf("outcome (-want +got)\n%s", diff)
+				}
+				b.expect(t, tt.want.Retired, tt.told...)
+			})
+		})
 	}
 }
