@@ -134,32 +134,28 @@ func sha256Crypt(password, salt string, rounds int) string {
 	allPasswords := sha256.Sum256([]byte(strings.Repeat(password, len(password))))
 	allSalts := sha256.Sum256([]byte(strings.Repeat(salt, 16+int(sum[0]))))
 	p, s := repeat(allPasswords[:], len(password)), repeat(allSalts[:], len(salt))
+	in := make([]byte, 0, 2*len(p)+len(s)+len(sum))
 	for i := range rounds {
-		sum = round(i, sum, p, s)
+		in = round(in[:0], i, sum[:], p, s)
+		sum = sha256.Sum256(in)
 	}
 	return cryptBase64(sum)
 }
 
-// round is one of the rounds that make the hash slow.
-func round(i int, sum [sha256.Size]byte, p, s []byte) [sha256.Size]byte {
-	in := make([]byte, 0, 2*len(p)+len(s)+len(sum))
+// round is what is hashed in one of the rounds that make the hash slow.
+func round(in []byte, i int, sum, p, s []byte) []byte {
+	first, last := sum, p
 	if i&1 != 0 {
-		in = append(in, p...)
-	} else {
-		in = append(in, sum[:]...)
+		first, last = p, sum
 	}
+	in = append(in, first...)
 	if i%3 != 0 {
 		in = append(in, s...)
 	}
 	if i%7 != 0 {
 		in = append(in, p...)
 	}
-	if i&1 != 0 {
-		in = append(in, sum[:]...)
-	} else {
-		in = append(in, p...)
-	}
-	return sha256.Sum256(in)
+	return append(in, last...)
 }
 
 // repeat repeats a block until there are n bytes.

@@ -36,8 +36,14 @@ func (mariaDB) read(ctx context.Context, s *session, n name) (account, error) {
 
 func (d mariaDB) only(a account, m method) []string { return d.alternatives(a, m) }
 
-func (d mariaDB) both(a account, added, keep method) []string {
-	return d.alternatives(a, added, keep)
+// both wants passwords of mysql_native_password. MariaDB tries one alternative
+// after the other by telling the client to switch, and clients as Go's driver
+// follow a single switch: the first of two passwords of ed25519 takes it.
+func (d mariaDB) both(a account, added, keep method) ([]string, error) {
+	if keep.plugin != nativePassword {
+		return nil, fmt.Errorf("%w: %v logs in by %s, of which clients cannot try two passwords; choose alternating users", rotation.ErrConfiguration, a.name, keep.plugin)
+	}
+	return d.alternatives(a, added, keep), nil
 }
 
 // alternatives is the statement that lets an account log in by any of some

@@ -18,8 +18,10 @@
 //
 // MySQL keeps a second password beside the first (RETAIN CURRENT PASSWORD, and
 // DISCARD OLD PASSWORD to end it). MariaDB has no such thing, but takes
-// alternatives: IDENTIFIED VIA ... OR ... with the hash of each. What a
-// statement here does not name stays as it is: REQUIRE, limits, expiry, lock.
+// alternatives: IDENTIFIED VIA ... OR ... with the hash of each, which are those
+// of mysql_native_password. Its clients have to follow when the server goes on
+// to the second one, which Go's driver does. What a statement here does not
+// name stays as it is: REQUIRE, limits, expiry, lock.
 //
 // # Two users with the same rights
 //

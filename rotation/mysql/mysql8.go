@@ -65,12 +65,12 @@ func (d mySQL) only(a account, m method) []string {
 
 // both makes keep the primary one first where it is the second, for it is the
 // primary one that is retained.
-func (d mySQL) both(a account, added, keep method) []string {
+func (d mySQL) both(a account, added, keep method) ([]string, error) {
 	var statements []string
 	if a.methods[0] != keep {
 		statements = append(statements, d.alter(a, " "+d.identified(keep)+retain))
 	}
-	return append(statements, d.alter(a, " "+d.identified(added)+retain))
+	return append(statements, d.alter(a, " "+d.identified(added)+retain)), nil
 }
 
 // setOwn sends the password as text: hashes take CREATE USER. What another may

@@ -18,7 +18,7 @@ type server interface {
 	only(a account, m method) []string
 	// both are the statements that make added a password beside keep, which is
 	// one of the account's. At no moment keep is refused.
-	both(a account, added, keep method) []string
+	both(a account, added, keep method) ([]string, error)
 	// setOwn makes a password the only one of the session's own account.
 	setOwn(ctx context.Context, s *session, password string) error
 	// options reads what else belongs to the login of an account.

@@ -87,7 +87,11 @@ func (s *session) AddPassword(ctx context.Context, user string, keep, password r
 		if err != nil {
 			return err
 		}
-		return s.exec(ctx, "adding a password to "+a.String(), s.server.both(a, added, kept)...)
+		statements, err := s.server.both(a, added, kept)
+		if err != nil {
+			return err
+		}
+		return s.exec(ctx, "adding a password to "+a.String(), statements...)
 	})
 }
 
