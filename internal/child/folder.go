@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 )
@@ -111,10 +110,10 @@ func (f *Folder) Discard() error {
 }
 
 // Why is the line of a program's output that is most likely to say why it
-// ended: the last that speaks of an error, else the last.
+// ended: the first that speaks of an error, else the last.
 func Why(output string) string {
 	lines := strings.Split(strings.TrimSpace(output), "\n")
-	for _, line := range slices.Backward(lines) {
+	for _, line := range lines {
 		if lower := strings.ToLower(line); strings.Contains(lower, "error") || strings.Contains(lower, "fatal") {
 			return line
 		}

@@ -60,6 +60,11 @@ func (d *Database) refusedLogin(doing string, c rotation.Credential, err error) 
 	case accessDenied, accessDeniedNoPassword, mustChangeToLogin:
 		return refusal(doing, rotation.ErrAuth, err)
 	}
+	if errors.Is(err, mysql.ErrMalformPkt) {
+		// The driver follows one switch to another plugin. MariaDB, which
+		// refused what it had, asks for one more.
+		return fmt.Errorf("%s: %w: the server wants a further way to log in", doing, rotation.ErrAuth)
+	}
 	return d.classify(doing, c, err)
 }
 

@@ -411,12 +411,43 @@ func TestRetireTakesThePasswordAndNoSession(t *testing.T) {
 	}
 }
 
+func TestTheSuperuserNeedsNoMoreThanTheManualSays(t *testing.T) {
+	t.Parallel()
+	s := mysqltest.Start(t, mysqlserver.Options{})
+	mysqltest.Exec(t, s,
+		"CREATE USER rotator IDENTIFIED BY 'rotator' REQUIRE SSL", "GRANT CREATE USER ON *.* TO rotator", "GRANT SELECT ON mysql.* TO rotator", // docs/rotation.md
+		"CREATE DATABASE shop", "CREATE USER app IDENTIFIED BY 'old'", "GRANT SELECT, INSERT, UPDATE, DELETE ON shop.* TO app")
+	rotator := as(t, s, "rotator", "rotator")
+	pw := rotation.NewValue
+	clone := func() error { return rotator.EnsureClone(t.Context(), "app", "app_clone", pw("new")) }
+	for doing, err := range map[string]error{
+		"setting":  rotator.SetPassword(t.Context(), "app", pw("old")),
+		"adding":   rotator.AddPassword(t.Context(), "app", pw("old"), pw("new")),
+		"dropping": rotator.DropPassword(t.Context(), "app", pw("old"), pw("new"), free),
+	} {
+		if err != nil {
+			t.Errorf("%s: %v", doing, err)
+		}
+	}
+	if err := clone(); !errors.Is(err, rotation.ErrPermission) {
+		t.Errorf("cloning without the rights: got %v, want %v", err, rotation.ErrPermission)
+	}
+	takes(t, s, "app_clone", map[string]bool{"new": false})
+	mysqltest.Exec(t, s, "GRANT SELECT, INSERT, UPDATE, DELETE ON shop.* TO rotator WITH GRANT OPTION")
+	rotator = as(t, s, "rotator", "rotator") // rights on a database count from the next session on
+	if err := clone(); err != nil {
+		t.Errorf("cloning: %v", err)
+	}
+	takes(t, s, "app_clone", map[string]bool{"new": true})
+}
+
 func TestErrorsSayWhatTheyMeanAndHoldNoPassword(t *testing.T) {
 	t.Parallel()
 	s := mysqltest.Start(t, mysqlserver.Options{})
 	const canary = "canary-4711"
 	mysqltest.Exec(t, s, `CREATE USER app IDENTIFIED BY 'old'`, `CREATE USER locked IDENTIFIED BY 'old' ACCOUNT LOCK`, `CREATE USER expired IDENTIFIED BY 'old' PASSWORD EXPIRE`,
-		`CREATE USER busy IDENTIFIED BY 'old' WITH MAX_USER_CONNECTIONS 1`, `CREATE DATABASE closed`)
+		`CREATE USER busy IDENTIFIED BY 'old' WITH MAX_USER_CONNECTIONS 1`, `CREATE DATABASE closed`,
+		`CREATE USER ways IDENTIFIED VIA mysql_native_password USING PASSWORD('old') OR mysql_native_password USING PASSWORD('older') OR unix_socket`)
 	right := database(t, s)
 	strict := New(reach(t, rotation.ReachOptions{}))
 	hosts, err := rotation.ParseHosts("10.0.0.0/8")
@@ -440,17 +471,19 @@ func TestErrorsSayWhatTheyMeanAndHoldNoPassword(t *testing.T) {
 		c    rotation.Credential
 		want error
 	}{
-		"a wrong password":             {right, credential(t, s, "app", canary), rotation.ErrAuth},
-		"an unknown user":              {right, credential(t, s, "nobody", canary), rotation.ErrAuth},
-		"an expired password":          {right, credential(t, s, "expired", "old"), rotation.ErrAuth},
-		"a locked account":             {right, credential(t, s, "locked", "old"), rotation.ErrConfiguration},
-		"too many connections":         {right, credential(t, s, "busy", "old"), rotation.ErrConflict},
-		"a closed port":                {right, closed, rotation.ErrNetwork},
-		"an unknown certificate":       {strict, credential(t, s, "app", canary), rotation.ErrTLS},
-		"a host that is not allowed":   {elsewhere, credential(t, s, "app", canary), rotation.ErrConfiguration},
-		"a database that is not there": {right, nowhere, rotation.ErrPermission}, // the server does not tell who may not know
-		"a database that lets not in":  {right, forbidden, rotation.ErrPermission},
-		"another engine":               {right, engine, rotation.ErrConfiguration},
+		"a wrong password":                     {right, credential(t, s, "app", canary), rotation.ErrAuth},
+		"an unknown user":                      {right, credential(t, s, "nobody", canary), rotation.ErrAuth},
+		"a wrong password with more ways left": {right, credential(t, s, "ways", canary), rotation.ErrAuth},
+		"the second of more ways":              {right, credential(t, s, "ways", "older"), nil},
+		"an expired password":                  {right, credential(t, s, "expired", "old"), rotation.ErrAuth},
+		"a locked account":                     {right, credential(t, s, "locked", "old"), rotation.ErrConfiguration},
+		"too many connections":                 {right, credential(t, s, "busy", "old"), rotation.ErrConflict},
+		"a closed port":                        {right, closed, rotation.ErrNetwork},
+		"an unknown certificate":               {strict, credential(t, s, "app", canary), rotation.ErrTLS},
+		"a host that is not allowed":           {elsewhere, credential(t, s, "app", canary), rotation.ErrConfiguration},
+		"a database that is not there":         {right, nowhere, rotation.ErrPermission}, // the server does not tell who may not know
+		"a database that lets not in":          {right, forbidden, rotation.ErrPermission},
+		"another engine":                       {right, engine, rotation.ErrConfiguration},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

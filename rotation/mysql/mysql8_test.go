@@ -74,6 +74,10 @@ func TestStrategiesOnMySQL8SurviveAKillAtEveryCall(t *testing.T) {
 				n++
 				user := fmt.Sprintf("%.5s%d", kind, n)
 				s.model.create(name{user, "%"}, "old")
+				if !strings.Contains(kind, "dual") { // with the quicker of the two hashes
+					a := s.model.accounts[anywhere(user)]
+					a.plugin, a.primary = nativePassword, stored(t, nativePassword, "old")
+				}
 				s.run(t, "GRANT APPLICATION_PASSWORD_ADMIN ON *.* TO "+name{user, "%"}.String())
 				first := s.value(user, "old")
 				return rotationtest.Target{

@@ -18,6 +18,9 @@ func TestAValueChoosesItsStrategy(t *testing.T) {
 	}{
 		"postgres":                          {`"engine":"postgres"`, "", "rotation.SingleUser"},
 		"postgres with a superuser":         {`"engine":"postgres","masterarn":"arn"`, "", "rotation.AlternatingUsers"},
+		"mysql":                             {`"engine":"mysql"`, "", "rotation.DualPassword"},
+		"aurora-mysql with a superuser":     {`"engine":"aurora-mysql","masterarn":"arn"`, "", "rotation.DualPassword"},
+		"mariadb, by a tag":                 {`"engine":"mariadb"`, SingleUser, "rotation.SingleUser"},
 		"redis":                             {`"engine":"redis"`, "", "rotation.DualPassword"},
 		"valkey with a superuser":           {`"engine":"valkey","masterarn":"arn"`, "", "rotation.DualPassword"},
 		"mongo":                             {`"engine":"mongo"`, "", "rotation.SingleUser"},
