@@ -167,6 +167,8 @@ func (d *Diagnosis) judge(rotates bool) {
 		d.judgeByHand(current)
 	case stray && pending.State == StateEmpty && current.State == StateAccepted:
 		set(MoveClear, pending.VersionID, "a rotation stopped before it made a value, and its AWSPENDING keeps others from starting", "take AWSPENDING off the empty version")
+	case stray && pending.has(LabelPrevious) && current.State == StateAccepted:
+		set(MoveClear, pending.VersionID, "AWSCURRENT was moved by hand, and an AWSPENDING that was left over keeps rotations from starting", "take AWSPENDING off the previous version")
 	case stray && pending.State == StateAccepted && current.State != StateAccepted:
 		set(MoveResume, pending.VersionID, "a rotation stopped after it set the new value: the target accepts AWSPENDING and refuses AWSCURRENT", "let the rotation go on: it tests and promotes the version that works")
 	case stray && works:

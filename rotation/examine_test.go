@@ -43,6 +43,17 @@ func TestTheFaultIsNamedWithTheOneSafeMove(t *testing.T) {
 			move:  rotation.MoveResume, fault: "accepts AWSPENDING and refuses AWSCURRENT",
 			table: map[string]rotation.State{"version-1": rotation.StateRefused, "version-2": rotation.StateAccepted},
 		},
+		"a version that somebody made current again": {
+			spoil: func(t *testing.T, b *bench) {
+				b.strategy = rotation.DualPassword{Database: b.server}
+				b.must(t, "version-2", all()...)
+				if err := b.store.MoveLabel(t.Context(), "", rotation.LabelCurrent, "version-2", "version-1"); err != nil {
+					t.Fatal(err)
+				}
+			},
+			move: rotation.MoveClear, fault: "moved by hand",
+			table: map[string]rotation.State{"version-1": rotation.StateAccepted, "version-2": rotation.StateAccepted},
+		},
 		"a value that somebody mistyped": {
 			spoil: func(_ *testing.T, b *bench) { b.store.Replace("by-hand", value("app", "mistyped")) },
 			move:  rotation.MoveRotate, fault: "behind the secret's back",

@@ -85,13 +85,14 @@ type Retirement struct {
 }
 
 // UnderWay returns an error that wraps [ErrInUse] if a rotation of the secret is
-// under way now.
+// under way now. AWSPENDING on the version with AWSCURRENT, or with AWSPREVIOUS,
+// is left over from one that has ended.
 func (r Retirement) UnderWay(ctx context.Context) error {
 	now, err := r.Store.Describe(ctx, r.Secret.ARN)
 	if err != nil {
 		return err
 	}
-	if pending := now.VersionWith(LabelPending); pending != "" && pending != now.VersionWith(LabelCurrent) {
+	if pending := now.VersionWith(LabelPending); pending != "" && !now.Has(pending, LabelCurrent) && !now.Has(pending, LabelPrevious) {
 		return fmt.Errorf("a rotation to version %s is under way: %w", pending, ErrInUse)
 	}
 	return nil

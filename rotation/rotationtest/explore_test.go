@@ -2,6 +2,7 @@ package rotationtest_test
 
 import (
 	"context"
+	"maps"
 	"testing"
 
 	"github.com/rekey-go/rekey/rotation"
@@ -54,9 +55,19 @@ func TestStrategiesOnAServerInMemory(t *testing.T) {
 	}
 }
 
+// explored are the models to go through one by one. The race detector makes
+// that slow, and learns no more from the second than from the first.
+func explored() map[string]rotationtest.Model {
+	all := models()
+	if raced {
+		maps.DeleteFunc(all, func(name string, _ rotationtest.Model) bool { return name != "single user" })
+	}
+	return all
+}
+
 func TestEveryStateIsGood(t *testing.T) {
 	t.Parallel()
-	for name, m := range models() {
+	for name, m := range explored() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			explored := rotationtest.Explore(t, m)
@@ -67,7 +78,7 @@ func TestEveryStateIsGood(t *testing.T) {
 
 func TestTwoProcessesComeToTheSameEnd(t *testing.T) {
 	t.Parallel()
-	for name, m := range models() {
+	for name, m := range explored() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			t.Logf("%s: %d orders of calls", name, rotationtest.Interleave(t, m))
