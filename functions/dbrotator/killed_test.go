@@ -8,7 +8,6 @@ import (
 	"log"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"strconv"
 	"strings"
@@ -22,12 +21,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"github.com/rekey-go/rekey/functions/dbrotator"
-	"github.com/rekey-go/rekey/internal/local/clock"
-	"github.com/rekey-go/rekey/internal/local/events"
-	"github.com/rekey-go/rekey/internal/local/iam"
 	"github.com/rekey-go/rekey/internal/local/lambda"
-	engine "github.com/rekey-go/rekey/internal/local/secretsmanager"
-	"github.com/rekey-go/rekey/internal/local/wire"
 	"github.com/rekey-go/rekey/internal/pgserver"
 	"github.com/rekey-go/rekey/internal/pgserver/pgtest"
 	"github.com/rekey-go/rekey/rotation"
@@ -139,7 +133,7 @@ func (k *killer) serve(to http.Handler) http.Handler {
 
 // A killBench is AWS and a database, with the function as a process of its own.
 type killBench struct {
-	*secretsmanager.Client
+	*cloud
 	killer *killer
 	db     *pgserver.Server
 	port   int // of the database, through the killer
@@ -157,43 +151,17 @@ func newKillBench(t *testing.T, strategy string) *killBench {
 	b := &killBench{db: pgtest.Start(t, pgserver.Options{}), heard: make(chan string, 1024)}
 	b.killer = &killer{at: -1}
 	b.port = b.killer.proxy(t, net.JoinHostPort(b.db.Host, strconv.Itoa(b.db.Port)))
-	ticking, keys := clock.New(), iam.NewKeys(account)
-	bus, err := events.New(events.Options{Account: account, Region: region, Clock: ticking, Queues: b})
-	must(t, err)
-	listen(t, bus)
-
-	functions := httptest.NewUnstartedServer(nil)
-	runner, err := lambda.New(lambda.Options{
-		Account: account, Region: region, Clock: ticking, Keys: keys, Endpoint: "http://" + functions.Listener.Addr().String(), Logs: io.Discard,
-	})
-	must(t, err)
-	secrets, err := engine.New(engine.Options{
-		Account: account, Region: region, Clock: ticking, Invoker: runner, Publisher: bus,
-		RetryBackoff: []time.Duration{time.Millisecond, time.Millisecond, time.Millisecond},
-	})
-	must(t, err)
-	front := wire.NewFront(wire.FrontOptions{Region: region, Account: account, Now: ticking.Now, Identify: keys.Lookup}, secrets.Wire(), bus.Wire())
-	functions.Config.Handler = b.killer.serve(front)
-	functions.Start()
-	operators := httptest.NewServer(front)
-	t.Cleanup(func() {
-		secrets.Close()
-		_ = runner.Close(context.WithoutCancel(t.Context()))
-		bus.Close()
-		operators.Close()
-		functions.Close()
-	})
-	b.Client = secretsmanager.NewFromConfig(awsConfig(operators.URL))
-	_, err = runner.Define(lambda.Function{
+	b.cloud = newCloud(t, cloudOptions{queues: b, between: b.killer.serve})
+	_, err := b.runner.Define(lambda.Function{
 		Name: "dev-dbrotator", Timeout: 30 * time.Second, Command: []string{os.Args[0]},
 		Environment: map[string]string{
 			"REKEY_BUS": "dev-rekey", "REKEY_SUPERUSER": "dev-superuser", "REKEY_STRATEGY": strategy, "REKEY_DATABASE_CA": b.db.CA,
 		},
 	})
 	must(t, err)
-	runner.AddPermission(function, "secretsmanager.amazonaws.com", "", "")
+	b.runner.AddPermission(function, "secretsmanager.amazonaws.com", "", "")
 	b.killer.kill = func() {
-		for _, e := range runner.Environments(function) {
+		for _, e := range b.runner.Environments(function) {
 			_ = syscall.Kill(e.PID, syscall.SIGKILL)
 		}
 	}

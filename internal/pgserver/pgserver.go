@@ -1,8 +1,9 @@
 // Package pgserver runs a real PostgreSQL on the loopback interface, for the
 // demonstration, for the local stack, and for tests.
 //
-// The server is as strict as one in production: it takes TLS connections only,
-// and passwords only by scram-sha-256. It runs from the binaries that are on
+// The server is as strict as one in production: it takes TLS connections only
+// (unless [Options.Plaintext] says otherwise), and passwords only by
+// scram-sha-256. It runs from the binaries that are on
 // the machine; where there are none, they are downloaded. Started by root, it
 // runs as the user postgres or nobody. It ends when its starter does, even by
 // SIGKILL.
@@ -33,6 +34,9 @@ type Options struct {
 	Dir string
 	// Port to listen on. If zero, a free one.
 	Port int
+	// Plaintext lets connections in without TLS too. A database that is kept
+	// stays as it was made.
+	Plaintext bool
 	// Settings are further settings of the server, such as log_statement=all.
 	Settings map[string]string
 	// Progress is told of a download. If nil, nobody is.
@@ -73,7 +77,7 @@ func Start(ctx context.Context, opts Options) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{Host: "127.0.0.1", User: superuser, folder: folder}
-	err = s.prepare(ctx, bin)
+	err = s.prepare(ctx, bin, opts.Plaintext)
 	if err == nil {
 		err = child.OnPort(ctx, opts.Port, func(port int) error { return s.launch(ctx, bin, port, opts.Settings) })
 	}
@@ -85,14 +89,18 @@ func Start(ctx context.Context, opts Options) (*Server, error) {
 
 // prepare makes the data, the certificates, the rules of who may connect. A
 // folder that was prepared before is used as it is.
-func (s *Server) prepare(ctx context.Context, bin string) error {
+func (s *Server) prepare(ctx context.Context, bin string, plaintext bool) error {
 	if s.ready() {
 		return s.reopen()
 	}
 	if err := s.initialize(ctx, bin); err != nil {
 		return err
 	}
-	return s.secure()
+	rules := hba
+	if plaintext {
+		rules = hbaPlaintext
+	}
+	return s.secure(rules)
 }
 
 // ready reports whether the folder was prepared to the end.
@@ -131,16 +139,19 @@ func (s *Server) initialize(ctx context.Context, bin string) error {
 // hba lets TLS connections in by password, and nothing else.
 const hba = "hostssl all all 127.0.0.1/32 scram-sha-256\nhostssl all all ::1/128 scram-sha-256\nhostnossl all all 0.0.0.0/0 reject\nhostnossl all all ::/0 reject\n"
 
+// hbaPlaintext lets connections in by password, with TLS or without.
+const hbaPlaintext = "host all all 127.0.0.1/32 scram-sha-256\nhost all all ::1/128 scram-sha-256\n"
+
 // secure writes the certificates and the rules. The CA comes last: it tells
 // that the folder is ready.
-func (s *Server) secure() error {
+func (s *Server) secure(rules string) error {
 	certs, err := child.NewCertificates()
 	if err != nil {
 		return err
 	}
 	s.CA = string(certs.CA)
 	return errors.Join(
-		s.folder.Write("data/pg_hba.conf", []byte(hba)),
+		s.folder.Write("data/pg_hba.conf", []byte(rules)),
 		s.folder.Write("server.pem", certs.Leaf),
 		s.folder.Write("server.key", certs.Key),
 		s.folder.Write("ca.pem", certs.CA),
