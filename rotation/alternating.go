@@ -42,7 +42,9 @@ func (s AlternatingUsers) Create(ctx context.Context, c Change, supplied Value) 
 	return next(current, users.other(current.Username), supplied)
 }
 
-// Set makes sure that the other user is there with the pending password.
+// Set makes sure that the other user is there with the pending password. Where
+// it is, it is set again: to look first would be a refused login in every
+// rotation.
 func (s AlternatingUsers) Set(ctx context.Context, c Change) error {
 	current, pending, err := pair(c)
 	if err != nil {
@@ -58,10 +60,10 @@ func (s AlternatingUsers) Set(ctx context.Context, c Change) error {
 	if err := checkPassword(pending.Password); err != nil {
 		return err
 	}
-	if set, err := isSet(ctx, s.Database, pending); set || err != nil {
-		return err
-	}
 	if _, err := proven(ctx, s.Database, c, current, users.has); err != nil {
+		if set, _ := isSet(ctx, s.Database, pending); set {
+			return nil
+		}
 		return fmt.Errorf("no stored login works for %q or %q, so the superuser changes neither: %w", users.original, users.clone, err)
 	}
 	super, err := superuser(ctx, s.Superuser, current)

@@ -30,13 +30,11 @@ func (s SingleUser) Create(_ context.Context, c Change, supplied Value) (Value, 
 }
 
 // Set changes the password, with the first login that works: the current one,
-// those before it, the superuser's.
+// those before it, the superuser's. While the current one works the pending one
+// is not set yet, so that usually no login is refused.
 func (s SingleUser) Set(ctx context.Context, c Change) error {
 	current, pending, err := pairInPlace(c)
 	if err != nil {
-		return err
-	}
-	if set, err := isSet(ctx, s.Database, pending); set || err != nil {
 		return err
 	}
 	return s.install(ctx, pending, s.logins(ctx, c, current))
@@ -93,7 +91,8 @@ func (s SingleUser) logins(ctx context.Context, c Change, first Credential) iter
 
 // install sets the password of a credential with the first login that can. It
 // goes on to the next where one is refused or cannot be read, and stops where
-// the server cannot be asked.
+// the server cannot be asked. Once the first is refused, it looks whether the
+// password is set already.
 func (s SingleUser) install(ctx context.Context, wanted Credential, logins iter.Seq2[Credential, error]) error {
 	var refused error
 	for login, err := range logins {
@@ -107,6 +106,11 @@ func (s SingleUser) install(ctx context.Context, wanted Credential, logins iter.
 		})
 		if !errors.Is(err, ErrAuth) && !errors.Is(err, ErrPermission) {
 			return err
+		}
+		if refused == nil {
+			if set, err := isSet(ctx, s.Database, wanted); set || err != nil {
+				return err
+			}
 		}
 		refused = errors.Join(refused, err)
 	}
