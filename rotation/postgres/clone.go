@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -55,10 +56,8 @@ func (s *session) shape(ctx context.Context, original, clone string) error {
 		"ALTER ROLE "+quote(clone)+" RESET ALL",
 		"ALTER ROLE "+quote(clone)+" SET role = "+quote(original))
 	statements = append(statements, settings...) // an original that acts as yet another role has that in them
-	for _, sql := range statements {
-		if err := s.exec(ctx, fmt.Sprintf("making %q a clone of %q", clone, original), sql); err != nil {
-			return err
-		}
+	if err := s.exec(ctx, fmt.Sprintf("making %q a clone of %q", clone, original), strings.Join(statements, "; ")); err != nil {
+		return err
 	}
 	if f.cloneOwns {
 		return s.adopt(ctx, original, clone)
