@@ -42,21 +42,32 @@ type bench struct {
 	*secretsmanager.Client
 	db      *pgserver.Server
 	handler lambda.Handler
-	heard   chan string // the bodies that reach the queue on the bus
-	ended   chan error  // what each step came to
+	getenv  func(string) string // the function's variables
+	heard   chan string         // the bodies that reach the queue on the bus
+	ended   chan error          // what each step came to
 
 	mu    sync.Mutex
 	calls map[string]int // :: operation -> how often the function called it
 }
 
-// newBench starts everything. Env are variables of the function beside those
-// that it has in the template.
+// newBench starts everything, with PostgreSQL. Env are variables of the
+// function beside those that it has in the template.
 func newBench(tb testing.TB, env map[string]string) *bench {
 	tb.Helper()
-	b := &bench{
-		db: pgtest.Start(tb, pgserver.Options{}), heard: make(chan string, 16), ended: make(chan error, 64),
-		calls: make(map[string]int),
+	db := pgtest.Start(tb, pgserver.Options{})
+	vars := map[string]string{
+		"REKEY_DATABASE_PORT": fmt.Sprint(db.Port), "REKEY_DATABASE_NAME": "postgres", "REKEY_DATABASE_CA": db.CA,
 	}
+	maps.Copy(vars, env)
+	b := newBenchFor(tb, fmt.Sprintf(`{"engine":"postgres","host":"127.0.0.1","port":%d,"username":%q,"password":%q}`, db.Port, db.User, db.Password), vars)
+	b.db = db
+	return b
+}
+
+// newBenchFor starts all but the database, whose superuser logs in so.
+func newBenchFor(tb testing.TB, superuser string, env map[string]string) *bench {
+	tb.Helper()
+	b := &bench{heard: make(chan string, 16), ended: make(chan error, 64), calls: make(map[string]int)}
 	ticking := clock.New()
 	bus, err := events.New(events.Options{Account: account, Region: region, Clock: ticking, Queues: b})
 	if err != nil {
@@ -78,14 +89,13 @@ func newBench(tb testing.TB, env map[string]string) *bench {
 	b.Client = secretsmanager.NewFromConfig(awsConfig(operators.URL))
 	listen(tb, bus)
 
-	super := fmt.Sprintf(`{"engine":"postgres","host":"127.0.0.1","port":%d,"username":%q,"password":%q}`, b.db.Port, b.db.User, b.db.Password)
-	b.create(tb, "dev-database-superuser", super, nil)
+	b.create(tb, "dev-database-superuser", superuser, nil)
 	vars := map[string]string{
 		"REKEY_BUS": "dev-rekey", "REKEY_SUPERUSER": "dev-database-superuser", "AWS_LAMBDA_FUNCTION_NAME": "dev-dbrotator",
-		"REKEY_DATABASE_PORT": fmt.Sprint(b.db.Port), "REKEY_DATABASE_NAME": "postgres", "REKEY_DATABASE_CA": b.db.CA,
 	}
 	maps.Copy(vars, env)
-	b.handler, err = dbrotator.New(awsConfig(functions.URL), func(name string) string { return vars[name] })
+	b.getenv = func(name string) string { return vars[name] }
+	b.handler, err = dbrotator.New(awsConfig(functions.URL), b.getenv)
 	if err != nil {
 		tb.Fatal(err)
 	}
