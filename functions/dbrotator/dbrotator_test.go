@@ -269,6 +269,9 @@ func TestSecretsManagerRotatesALogin(t *testing.T) {
 					t.Errorf("%d calls of Secrets Manager, want %d: %v", total, tt.calls, b.calls)
 				}
 			}
+			if strings.Contains(b.db.Log(), "authentication failed") {
+				t.Error("a login was refused, which counts against a user where refusals are counted")
+			}
 		})
 	}
 }

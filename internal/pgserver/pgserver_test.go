@@ -25,15 +25,39 @@ func TestTakesOnlyTheRightPasswordOverTLS(t *testing.T) {
 	if !ok || refused.Code != "28P01" {
 		t.Errorf("login with a wrong password: %v, want SQLSTATE 28P01", err)
 	}
-	plain, err := pgconn.ParseConfig("sslmode=disable")
-	if err != nil {
-		t.Fatal(err)
-	}
-	plain.Host, plain.Port, plain.User, plain.Password = s.Host, uint16(s.Port), s.User, s.Password
-	_, err = pgconn.ConnectConfig(t.Context(), plain)
+	err = loginWithoutTLS(t, s, s.Password)
 	if refused, ok := errors.AsType[*pgconn.PgError](err); !ok || refused.Code != "28000" {
 		t.Errorf("login without TLS: %v, want SQLSTATE 28000", err)
 	}
+}
+
+func TestTakesTheRightPasswordWithoutTLSWhereThatIsAsked(t *testing.T) {
+	t.Parallel()
+	s := pgtest.Start(t, pgserver.Options{Plaintext: true})
+	if err := loginWithoutTLS(t, s, s.Password); err != nil {
+		t.Error(err)
+	}
+	if _, err := pgtest.Login(t, s, s.User, s.Password, "postgres"); err != nil {
+		t.Error(err)
+	}
+	err := loginWithoutTLS(t, s, "wrong")
+	if refused, ok := errors.AsType[*pgconn.PgError](err); !ok || refused.Code != "28P01" {
+		t.Errorf("login with a wrong password: %v, want SQLSTATE 28P01", err)
+	}
+}
+
+func loginWithoutTLS(t *testing.T, s *pgserver.Server, password string) error {
+	t.Helper()
+	cfg, err := pgconn.ParseConfig("sslmode=disable")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.Host, cfg.Port, cfg.User, cfg.Password = s.Host, uint16(s.Port), s.User, password
+	conn, err := pgconn.ConnectConfig(t.Context(), cfg)
+	if err != nil {
+		return err
+	}
+	return conn.Close(t.Context())
 }
 
 func TestKeepsItsDataInAFolder(t *testing.T) {
