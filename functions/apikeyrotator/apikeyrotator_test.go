@@ -13,135 +13,55 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	lambdaevents "github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
-	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 
 	"github.com/rekey-go/rekey/functions/apikeyrotator"
 	"github.com/rekey-go/rekey/functions/charge"
+	"github.com/rekey-go/rekey/functions/internal/rotatortest"
 	"github.com/rekey-go/rekey/functions/internal/strategy"
-	"github.com/rekey-go/rekey/internal/local/clock"
-	"github.com/rekey-go/rekey/internal/local/events"
-	"github.com/rekey-go/rekey/internal/local/iam"
-	engine "github.com/rekey-go/rekey/internal/local/secretsmanager"
-	"github.com/rekey-go/rekey/internal/local/wire"
 	"github.com/rekey-go/rekey/internal/providers"
 	"github.com/rekey-go/rekey/rotation"
 )
 
 const (
-	account  = "123456789012"
-	region   = "us-east-1"
 	function = "arn:aws:lambda:us-east-1:123456789012:function:dev-apikeyrotator"
 	name     = "dev-external-api-keys"
-	patience = 20 * time.Second
 )
 
 // A bench is AWS, SendGrid and Stripe, with the rotating function and the sample
 // shop between them.
 type bench struct {
-	*secretsmanager.Client
+	*rotatortest.AWS
 	sendgrid *providers.SendGrid
 	stripe   *providers.Stripe
-	rotator  lambda.Handler
 	shop     lambda.Handler
 	choose   rotation.Chooser
-	ended    chan error // what each step came to
 }
 
 func newBench(t *testing.T) *bench {
 	t.Helper()
-	b := &bench{sendgrid: providers.NewSendGrid(), stripe: providers.NewStripe(), ended: make(chan error, 64)}
-	ticking := clock.New()
-	bus, err := events.New(events.Options{Account: account, Region: region, Clock: ticking})
-	if err != nil {
-		t.Fatal(err)
-	}
-	secrets, err := engine.New(engine.Options{Account: account, Region: region, Clock: ticking, Invoker: b, Publisher: bus})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := bus.CreateBus("dev-rekey", "", nil); err != nil {
-		t.Fatal(err)
-	}
-	front := httptest.NewServer(wire.NewFront(wire.FrontOptions{
-		Region: region, Account: account, Now: ticking.Now, Identify: iam.NewKeys(account).Lookup,
-	}, secrets.Wire(), bus.Wire()))
+	b := &bench{sendgrid: providers.NewSendGrid(), stripe: providers.NewStripe()}
 	sendgrid, stripe := httptest.NewServer(b.sendgrid), httptest.NewServer(b.stripe)
-	t.Cleanup(func() { secrets.Close(); bus.Close(); front.Close(); sendgrid.Close(); stripe.Close() })
-	cfg := aws.Config{
-		Region: region, BaseEndpoint: &front.URL,
-		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
-			return aws.Credentials{AccessKeyID: "operator", SecretAccessKey: "none"}, nil
-		}),
-	}
-	b.Client = secretsmanager.NewFromConfig(cfg)
-	vars := map[string]string{
-		"REKEY_STAGE": "dev", "REKEY_BUS": "dev-rekey", "AWS_LAMBDA_FUNCTION_NAME": "dev-apikeyrotator",
+	t.Cleanup(func() { sendgrid.Close(); stripe.Close() })
+	b.AWS = rotatortest.New(t, "dev-apikeyrotator", map[string]string{
 		"REKEY_PROVIDERS": "sendgrid stripe", "REKEY_PROVIDER_ADMIN": "dev-provider-admin",
 		"REKEY_SENDGRID_URL": sendgrid.URL, "REKEY_STRIPE_URL": stripe.URL,
-	}
-	getenv := func(name string) string { return vars[name] }
-	if b.rotator, err = apikeyrotator.New(cfg, getenv); err != nil {
+	})
+	var err error
+	if b.Function, err = apikeyrotator.New(b.Config, b.Getenv); err != nil {
 		t.Fatal(err)
 	}
-	if b.shop, err = charge.New(cfg, getenv); err != nil {
+	if b.shop, err = charge.New(b.Config, b.Getenv); err != nil {
 		t.Fatal(err)
 	}
-	if b.choose, err = strategy.All(cfg)(rotation.NewStore(b.Client), getenv); err != nil {
+	if b.choose, err = strategy.All(b.Config)(rotation.NewStore(b.Client), b.Getenv); err != nil {
 		t.Fatal(err)
 	}
 	return b
-}
-
-// Invoke runs a step in the function.
-func (b *bench) Invoke(ctx context.Context, _ string, payload []byte) (result []byte, functionError string, err error) {
-	result, err = b.rotator.Invoke(ctx, payload)
-	b.ended <- err
-	if err != nil {
-		return nil, "Unhandled", nil //nolint:nilerr // the function failed, not the invocation.
-	}
-	return result, "", nil
-}
-
-// Allows lets Secrets Manager call the function.
-func (*bench) Allows(string, string, string) bool { return true }
-
-func (b *bench) create(t *testing.T, name, value string, tags map[string]string) {
-	t.Helper()
-	in := &secretsmanager.CreateSecretInput{Name: &name, SecretString: &value}
-	for key, v := range tags {
-		in.Tags = append(in.Tags, types.Tag{Key: &key, Value: &v})
-	}
-	if value == "" {
-		in.SecretString = nil
-	}
-	if _, err := b.CreateSecret(t.Context(), in); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// rotate rotates the secret, and returns what the steps came to.
-func (b *bench) rotate(t *testing.T) error {
-	t.Helper()
-	if _, err := b.RotateSecret(t.Context(), &secretsmanager.RotateSecretInput{SecretId: aws.String(name), RotationLambdaARN: aws.String(function)}); err != nil {
-		t.Fatal(err)
-	}
-	for range 4 {
-		select {
-		case err := <-b.ended:
-			if err != nil {
-				return err
-			}
-		case <-time.After(patience):
-			t.Fatal("a step did not end")
-		}
-	}
-	return nil
 }
 
 // retire revokes what the last rotation superseded.
@@ -198,8 +118,8 @@ func open(t *testing.T) *bench {
 	_, admin := b.sendgrid.Add("admin", all...)
 	_, first := b.sendgrid.Add("made by hand", "mail.send")
 	_, stripe := b.stripe.Add()
-	b.create(t, "dev-provider-admin", `{"sendgrid":"`+admin+`"}`, nil)
-	b.create(t, name, `{"stripe":"`+stripe+`","sendgrid":"`+first+`"}`, map[string]string{"rekey:strategy": "api-key"})
+	b.Create(t, "dev-provider-admin", `{"sendgrid":"`+admin+`"}`, nil)
+	b.Create(t, name, `{"stripe":"`+stripe+`","sendgrid":"`+first+`"}`, map[string]string{"rekey:strategy": "api-key"})
 	return b
 }
 
@@ -223,7 +143,7 @@ func TestNoChargeFailsWhileKeysAreRotatedAndRevoked(t *testing.T) {
 		})
 	}
 	for i := range rotations {
-		if err := b.rotate(t); err != nil {
+		if err := b.Rotate(t, name); err != nil {
 			t.Fatalf("rotation %d: %v", i+1, err)
 		}
 		if err := b.retire(t); err != nil {
@@ -266,7 +186,7 @@ func TestAKeyOfStripeIsHandedOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := b.current(t)
-	if err := b.rotate(t); err != nil {
+	if err := b.Rotate(t, name); err != nil {
 		t.Fatal(err)
 	}
 	after := b.current(t)
@@ -299,9 +219,9 @@ func TestWhatIsNotConfiguredIsSaid(t *testing.T) {
 		t.Run(title, func(t *testing.T) {
 			t.Parallel()
 			b := newBench(t)
-			b.create(t, name, tt.value, tt.tags)
-			b.create(t, "dev-provider-admin", "", nil)
-			err := b.rotate(t)
+			b.Create(t, name, tt.value, tt.tags)
+			b.Create(t, "dev-provider-admin", "", nil)
+			err := b.Rotate(t, name)
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v, want it to say %q", err, tt.want)
 			}
@@ -324,7 +244,7 @@ func TestNoKeyIsWritten(t *testing.T) { //nolint:paralleltest // it replaces the
 	}()
 	b := open(t)
 	keys := []string{b.current(t)["stripe"], b.current(t)["sendgrid"]}
-	if err := b.rotate(t); err != nil {
+	if err := b.Rotate(t, name); err != nil {
 		t.Error(err)
 	}
 	keys = append(keys, b.current(t)["sendgrid"])
@@ -332,7 +252,7 @@ func TestNoKeyIsWritten(t *testing.T) { //nolint:paralleltest // it replaces the
 		t.Error(err)
 	}
 	b.sendgrid.Revoke(b.sendgrid.Live()[0]) // the administrator's: what follows fails
-	failed := b.rotate(t)
+	failed := b.Rotate(t, name)
 	os.Stdout, os.Stderr = stdout, stderr
 	if err := write.Close(); err != nil {
 		t.Fatal(err)

@@ -2,11 +2,9 @@ package keyrotator_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -15,129 +13,41 @@ import (
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
-	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/rekey-go/rekey/functions/admin"
+	"github.com/rekey-go/rekey/functions/internal/rotatortest"
 	"github.com/rekey-go/rekey/functions/internal/strategy"
 	"github.com/rekey-go/rekey/functions/keyrotator"
 	"github.com/rekey-go/rekey/functions/login"
-	"github.com/rekey-go/rekey/internal/local/clock"
-	"github.com/rekey-go/rekey/internal/local/events"
-	"github.com/rekey-go/rekey/internal/local/iam"
-	engine "github.com/rekey-go/rekey/internal/local/secretsmanager"
-	"github.com/rekey-go/rekey/internal/local/wire"
 	"github.com/rekey-go/rekey/rotation"
 	"github.com/rekey-go/rekey/rotation/keyset"
 )
 
 const (
-	account  = "123456789012"
-	region   = "us-east-1"
 	function = "arn:aws:lambda:us-east-1:123456789012:function:dev-keyrotator"
-	patience = 20 * time.Second
 	signing  = "dev-jwt-configuration"
 )
 
 // A bench is AWS with the rotating function and the sample application.
 type bench struct {
-	*secretsmanager.Client
-	cfg     aws.Config
-	getenv  func(string) string
-	clock   *clock.Clock
-	store   rotation.Store
-	rotator lambda.Handler
-	choose  rotation.Chooser
-	ended   chan error // what each step came to
+	*rotatortest.AWS
+	store  rotation.Store
+	choose rotation.Chooser
 }
 
 func newBench(t *testing.T) *bench {
 	t.Helper()
-	b := &bench{clock: clock.New(), ended: make(chan error, 64)}
-	bus, err := events.New(events.Options{Account: account, Region: region, Clock: b.clock})
-	if err != nil {
-		t.Fatal(err)
-	}
-	service, err := engine.New(engine.Options{Account: account, Region: region, Clock: b.clock, Invoker: b, Publisher: bus})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := bus.CreateBus("dev-rekey", "", nil); err != nil {
-		t.Fatal(err)
-	}
-	front := httptest.NewServer(wire.NewFront(wire.FrontOptions{
-		Region: region, Account: account, Now: b.clock.Now, Identify: iam.NewKeys(account).Lookup,
-	}, service.Wire(), bus.Wire()))
-	t.Cleanup(func() { service.Close(); bus.Close(); front.Close() })
-	b.cfg = aws.Config{
-		Region: region, BaseEndpoint: &front.URL,
-		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
-			return aws.Credentials{AccessKeyID: "operator", SecretAccessKey: "none"}, nil
-		}),
-	}
-	b.Client = secretsmanager.NewFromConfig(b.cfg)
+	b := &bench{AWS: rotatortest.New(t, "dev-keyrotator", map[string]string{"REKEY_ADMIN_TOKENS": "dev-admin-tokens"})}
 	b.store = rotation.NewStore(b.Client)
-	vars := map[string]string{
-		"REKEY_STAGE": "dev", "REKEY_BUS": "dev-rekey", "AWS_LAMBDA_FUNCTION_NAME": "dev-keyrotator",
-		"REKEY_ADMIN_TOKENS": "dev-admin-tokens",
-	}
-	b.getenv = func(name string) string { return vars[name] }
-	if b.rotator, err = keyrotator.New(b.cfg, b.getenv); err != nil {
+	var err error
+	if b.Function, err = keyrotator.New(b.Config, b.Getenv); err != nil {
 		t.Fatal(err)
 	}
-	if b.choose, err = strategy.All(b.cfg)(b.store, b.getenv); err != nil {
+	if b.choose, err = strategy.All(b.Config)(b.store, b.Getenv); err != nil {
 		t.Fatal(err)
 	}
 	return b
-}
-
-// Invoke runs a step in the function.
-func (b *bench) Invoke(ctx context.Context, _ string, payload []byte) (result []byte, functionError string, err error) {
-	result, err = b.rotator.Invoke(ctx, payload)
-	b.ended <- err
-	if err != nil {
-		return nil, "Unhandled", nil //nolint:nilerr // the function failed, not the invocation.
-	}
-	return result, "", nil
-}
-
-// Allows lets Secrets Manager call the function.
-func (*bench) Allows(string, string, string) bool { return true }
-
-func (b *bench) create(t *testing.T, name, value string, tags map[string]string) {
-	t.Helper()
-	in := &secretsmanager.CreateSecretInput{Name: &name, SecretString: &value}
-	for key, v := range tags {
-		in.Tags = append(in.Tags, types.Tag{Key: &key, Value: &v})
-	}
-	if _, err := b.CreateSecret(t.Context(), in); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// rotate rotates a secret, and returns what its steps came to.
-func (b *bench) rotate(t *testing.T, name string) error {
-	t.Helper()
-	if _, err := b.RotateSecret(t.Context(), &secretsmanager.RotateSecretInput{SecretId: &name, RotationLambdaARN: aws.String(function)}); err != nil {
-		t.Fatal(err)
-	}
-	return b.steps(t)
-}
-
-// steps waits for the steps of a rotation.
-func (b *bench) steps(t *testing.T) error {
-	t.Helper()
-	for range 4 {
-		select {
-		case err := <-b.ended:
-			if err != nil {
-				return err
-			}
-		case <-time.After(patience):
-			t.Fatal("a step did not end")
-		}
-	}
-	return nil
 }
 
 func (b *bench) labelled(t *testing.T, name, label string) string {
@@ -189,7 +99,7 @@ type client struct{ handler lambda.Handler }
 
 func (b *bench) app(t *testing.T) client {
 	t.Helper()
-	h, err := login.New(b.cfg, b.getenv)
+	h, err := login.New(b.Config, b.Getenv)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -224,7 +134,7 @@ const first = `{"signing_key":"new-256-bit-secret-key","issuer":"myapp.com"}`
 func TestOldTokensAreAcceptedUntilTheirKeyIsRetired(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	b.create(t, signing, first, nil)
+	b.Create(t, signing, first, nil)
 	app := b.app(t)
 	old := b.token(t)
 	if status, body := app.get(t, "/auth/verify", old); status != http.StatusOK || body != `{"user":{"id":"7","email":"ana@example.com"}}`+"\n" {
@@ -238,7 +148,7 @@ func TestOldTokensAreAcceptedUntilTheirKeyIsRetired(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := b.rotate(t, signing); err != nil {
+	if err := b.Rotate(t, signing); err != nil {
 		t.Fatal(err)
 	}
 	fresh := b.token(t)
@@ -272,38 +182,34 @@ func TestOldTokensAreAcceptedUntilTheirKeyIsRetired(t *testing.T) {
 // rotateLater rotates the signing keys when the next one may sign.
 func (b *bench) rotateLater(t *testing.T) error {
 	t.Helper()
-	if err := b.clock.Advance(t.Context(), 6*time.Minute); err != nil {
+	if err := b.Clock.Advance(t.Context(), 6*time.Minute); err != nil {
 		t.Fatal(err)
 	}
-	return b.rotate(t, signing)
+	return b.Rotate(t, signing)
 }
 
 func TestARotationThatComesTooEarlySucceedsLater(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	b.create(t, signing, first, map[string]string{"rekey:alg": "ES256"})
-	if err := b.rotate(t, signing); err != nil {
+	b.Create(t, signing, first, map[string]string{"rekey:alg": "ES256"})
+	if err := b.Rotate(t, signing); err != nil {
 		t.Fatal(err)
 	}
 	published := b.keys(t)
 	if published.Next == nil || published.Next.Algorithm != keyset.ES256 {
 		t.Fatalf("published %v", published)
 	}
-	err := b.rotate(t, signing)
+	err := b.Rotate(t, signing)
 	if err == nil || !strings.Contains(err.Error(), "conflict.target") || !strings.Contains(err.Error(), "may sign from") {
 		t.Fatalf("got %v", err)
 	}
-	if err := b.clock.Advance(t.Context(), 6*time.Minute); err != nil { // by AWS's clock alone
+	if err := b.Clock.Advance(t.Context(), 6*time.Minute); err != nil { // by AWS's clock alone
 		t.Fatal(err)
 	}
 	// It has given up repeating the rotation by now, and takes it up when asked.
 	_, _ = b.RotateSecret(t.Context(), &secretsmanager.RotateSecretInput{SecretId: aws.String(signing)})
 	for b.keys(t).Current.ID != published.Next.ID {
-		select {
-		case <-b.ended:
-		case <-time.After(patience):
-			t.Fatal("the next key does not sign")
-		}
+		_ = b.Step(t) // the one that finishes is among them
 	}
 	status, document := b.app(t).get(t, "/.well-known/jwks.json", "")
 	if status != http.StatusOK || strings.Count(document, `"kid"`) != 2 || strings.Contains(document, `"d"`) {
@@ -315,9 +221,9 @@ func TestAnOpaqueValueEndsWhenItIsRetired(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	const name = "dev-webhook"
-	b.create(t, name, `{"secret":"the-first-one-of-all","url":"https://shop.example"}`,
+	b.Create(t, name, `{"secret":"the-first-one-of-all","url":"https://shop.example"}`,
 		map[string]string{"rekey:strategy": "random", "rekey:field": "secret", "rekey:prefix": "whsec_", "rekey:length": "44"})
-	if err := b.rotate(t, name); err != nil {
+	if err := b.Rotate(t, name); err != nil {
 		t.Fatal(err)
 	}
 	var held map[string]string
@@ -333,7 +239,7 @@ func TestAnOpaqueValueEndsWhenItIsRetired(t *testing.T) {
 	if version := b.labelled(t, name, rotation.LabelPrevious); version != "" {
 		t.Errorf("AWSPREVIOUS is on %s", version)
 	}
-	if err := b.rotate(t, name); err != nil {
+	if err := b.Rotate(t, name); err != nil {
 		t.Errorf("the rotation after a retirement: %v", err)
 	}
 }
@@ -346,10 +252,10 @@ func TestTheAdminTokenIsReplaced(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.create(t, "dev-admin-tokens", string(hashes), nil)
-	b.create(t, name, firstToken, map[string]string{"rekey:strategy": "admin-token"})
+	b.Create(t, "dev-admin-tokens", string(hashes), nil)
+	b.Create(t, name, firstToken, map[string]string{"rekey:strategy": "admin-token"})
 	statuses := func() (old, fresh int) {
-		h, err := admin.New(b.cfg, b.getenv) // an environment that has read nothing yet
+		h, err := admin.New(b.Config, b.Getenv) // an environment that has read nothing yet
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -357,7 +263,7 @@ func TestTheAdminTokenIsReplaced(t *testing.T) {
 		fresh, _ = client{h}.get(t, "/admin/secrets", b.current(t, name).Reveal())
 		return old, fresh
 	}
-	if err := b.rotate(t, name); err != nil {
+	if err := b.Rotate(t, name); err != nil {
 		t.Fatal(err)
 	}
 	if b.current(t, name).Reveal() == firstToken {

@@ -26,12 +26,14 @@ func TestTagsAndValueChooseAmongTheKeyStrategies(t *testing.T) {
 	}{
 		"a value with a signing key": {jwtValue, nil, keyset.Strategy{Publish: time.Minute}},
 		"a key set by its tags": {
-			`{}`, map[string]string{Tag: KeySet, TagAlgorithm: "EdDSA", TagPublish: "2h"},
+			`{}`,
+			map[string]string{Tag: KeySet, TagAlgorithm: "EdDSA", TagPublish: "2h"},
 			keyset.Strategy{Algorithm: keyset.EdDSA, Publish: 2 * time.Hour},
 		},
 		"a text": {`whsec_1`, nil, random.Strategy{}},
 		"an opaque value by its tags": {
-			`{}`, map[string]string{Tag: Random, TagField: "secret", TagPrefix: "whsec_", TagLength: "44", TagCharset: "base64"},
+			`{}`,
+			map[string]string{Tag: Random, TagField: "secret", TagPrefix: "whsec_", TagLength: "44", TagCharset: "base64"},
 			random.Strategy{Field: "secret", Prefix: "whsec_", Length: 44, Charset: random.Base64},
 		},
 		"an admin token":                 {`token`, map[string]string{Tag: AdminToken}, admin.TokenRotation{Tokens: "dev-admin-tokens"}},
