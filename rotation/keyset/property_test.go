@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	lag  = 5 * time.Minute // the oldest value that a consumer goes on with
+	lag  = 5 * time.Minute // when a consumer no longer goes on with a superseded value
 	life = time.Hour       // of a token
 )
 
@@ -85,7 +85,7 @@ func (w *world) note(t *rapid.T) {
 func (w *world) held() []*keyset.Set {
 	var held []*keyset.Set
 	for _, e := range w.eras {
-		if e.until.IsZero() || w.now.Sub(e.until) <= lag {
+		if e.until.IsZero() || w.now.Sub(e.until) < lag { // at the end of its time a value is read again
 			held = append(held, e.set)
 		}
 	}
