@@ -59,7 +59,7 @@ func TestStrategiesOnAServerInMemory(t *testing.T) {
 // that slow, and learns no more from the second than from the first.
 func explored() map[string]rotationtest.Model {
 	all := models()
-	if raced {
+	if rotationtest.Raced {
 		maps.DeleteFunc(all, func(name string, _ rotationtest.Model) bool { return name != "single user" })
 	}
 	return all

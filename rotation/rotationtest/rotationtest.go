@@ -185,7 +185,10 @@ func atOnce(t *testing.T, r *run) {
 func inEveryOrder(setup func(*testing.T) Target, warm bool) func(t *testing.T, _ *run) {
 	return func(t *testing.T, _ *run) {
 		t.Helper()
-		for _, order := range permutations(steps) {
+		for n, order := range permutations(steps) {
+			if raced && n%4 != 0 {
+				continue // without it all of them come
+			}
 			r := newRun(t, setup(t))
 			p := r.process()
 			for _, step := range order {
