@@ -30,7 +30,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
-	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"github.com/rekey-go/rekey/functions/internal/strategy"
@@ -62,10 +61,10 @@ const (
 
 // New returns the function. It reads REKEY_GRACE (1h), REKEY_RETIRE_DEADLINE
 // (24h), REKEY_CHECK_INTERVAL (10s), REKEY_RETIRE_QUEUE, REKEY_BULLETIN,
-// REKEY_BUS and the variables of [strategy.Databases], [strategy.APIKeys] and
-// [strategy.Keys].
+// REKEY_BUS and the variables of [strategy.Store], [strategy.Databases],
+// [strategy.APIKeys] and [strategy.Keys].
 func New(cfg aws.Config, getenv func(string) string) (lambda.Handler, error) {
-	store := rotation.NewStore(secretsmanager.NewFromConfig(cfg))
+	store := strategy.Store(cfg, getenv)
 	choose, err := strategy.All(cfg)(store, getenv)
 	if err != nil {
 		return nil, err

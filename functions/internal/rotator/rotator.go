@@ -15,8 +15,8 @@ import (
 	"github.com/aws/aws-lambda-go/lambdacontext"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
-	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
+	"github.com/rekey-go/rekey/functions/internal/strategy"
 	"github.com/rekey-go/rekey/rotation"
 	"github.com/rekey-go/rekey/runtime/invalidation"
 )
@@ -25,13 +25,14 @@ import (
 const reasonRotated = "rotated"
 
 // New returns a function that rotates with the strategies of a chooser. It
-// reads REKEY_BUS, REKEY_ACCOUNTS, which lists other accounts whose secrets it
-// rotates, and AWS_LAMBDA_FUNCTION_NAME, by which it knows its own secrets.
+// reads REKEY_BUS, AWS_LAMBDA_FUNCTION_NAME, by which it knows its own secrets,
+// REKEY_ACCOUNTS, which lists other accounts whose secrets it rotates, and the
+// variable of [strategy.Store].
 func New(
 	cfg aws.Config, getenv func(string) string,
 	chooser func(rotation.Store, func(string) string) (rotation.Chooser, error),
 ) (lambda.Handler, error) {
-	store := rotation.NewStore(secretsmanager.NewFromConfig(cfg))
+	store := strategy.Store(cfg, getenv)
 	choose, err := chooser(store, getenv)
 	if err != nil {
 		return nil, err
