@@ -186,6 +186,12 @@ func eventBridge() map[string]belief {
 			refused("PutEvents", `{"Entries":[{"Source":"s","DetailType":"t","Detail":"{\"x\":\"`+strings.Repeat("x", 256<<10)+`\"}"}]}`,
 				"ValidationException: Total size of the entries in the request is over the limit."),
 		}},
+		"a field that stands in a pattern twice": {recorded, "LocalStack test_event_pattern_with_multi_key", []step{
+			matches(`{"place":"north"}`, `{"place":[{"prefix":"south"}],"place":[{"anything-but":"west"}]}`, true),
+		}},
+		"a star and a backslash are texts": {recorded, "LocalStack test_event_pattern_with_escape_characters", []step{
+			matches(`{"star":"*","stroke":"\\"}`, `{"star":["*"],"stroke":["\\"]}`, true),
+		}},
 		"patterns that match, and that do not": {recorded, "LocalStack test_event_pattern", []step{
 			matches(`{"a":["x","y"]}`, `{"a":["y"]}`, true),
 			matches(`{"a":null}`, `{"a":[{"anything-but":["x"]}]}`, true),
