@@ -32,7 +32,8 @@ type belief struct {
 
 // A step is one call. Its texts may hold variables: $name and $other are names
 // of secrets that are the case's own, $t1 to $t4 unused tokens, $rotator the
-// ARN of a rotation function. A variable that stands for a whole text of an
+// ARN of a rotation function, $role that of a role for functions, and $function
+// that of a function $name. A variable that stands for a whole text of an
 // answer and has no value yet gets the text as value; $time is any number, and
 // $any is anything.
 type step struct {
@@ -43,6 +44,8 @@ type step struct {
 	want string
 	// refused is the error instead: its name and its text.
 	refused string
+	// status is that of HTTP where it is not 200, or 400 of an error.
+	status int
 	// headers are some of the answer's.
 	headers map[string]string
 	// raw sends the input as it stands, without what the SDK adds and checks.
@@ -56,6 +59,7 @@ func ok(call, in, want string) step      { return step{call: call, in: in, want:
 func refused(call, in, text string) step { return step{call: call, in: in, refused: text} }
 
 func (s step) under(headers map[string]string) step { s.headers = headers; return s }
+func (s step) as(status int) step                   { s.status = status; return s }
 func (s step) raws() step                           { s.raw = true; return s }
 func (s step) patiently() step                      { s.patient = true; return s }
 

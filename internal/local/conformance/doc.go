@@ -15,6 +15,9 @@
 //	                                  test says how many cases hold
 //	REKEY_CONFORMANCE_ROTATOR=ARN     a rotation function that is there; without
 //	                                  it the cases that rotate are left out
+//	REKEY_CONFORMANCE_ROLE=ARN        a role that a function may be made with;
+//	                                  without it the cases that make one are
+//	                                  left out
 //
 // Cases make secrets with names of their own and remove them at once at the
 // end, whatever came of the case.

@@ -2,6 +2,7 @@ package conformance_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -30,8 +31,9 @@ import (
 // A target is what answers.
 type target struct {
 	config aws.Config
-	// rotator is the ARN of a rotation function, if there is one.
-	rotator string
+	// rotator is the ARN of a rotation function, if there is one, and role
+	// that of a role that functions may have.
+	rotator, role string
 	// patience is how long an answer may take to be right, and pause how long
 	// to wait between two looks.
 	patience, pause time.Duration
@@ -43,28 +45,29 @@ type target struct {
 // documentation.
 func newTarget(t *testing.T) target {
 	t.Helper()
-	rotator := os.Getenv("REKEY_CONFORMANCE_ROTATOR")
+	rotator, role := os.Getenv("REKEY_CONFORMANCE_ROTATOR"), os.Getenv("REKEY_CONFORMANCE_ROLE")
 	if os.Getenv("REKEY_CONFORMANCE_AWS") == "1" {
 		cfg, err := config.LoadDefaultConfig(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		return target{config: cfg, rotator: rotator, patience: 2 * time.Minute, pause: 2 * time.Second, mustHold: true}
+		return target{config: cfg, rotator: rotator, role: role, patience: 2 * time.Minute, pause: 2 * time.Second, mustHold: true}
 	}
 	anyone := aws.Config{Region: local.Region, Credentials: credentials.NewStaticCredentialsProvider("conformance", "none", "")}
 	if url := os.Getenv("REKEY_CONFORMANCE_ENDPOINT"); url != "" {
 		anyone.BaseEndpoint = &url
-		return target{config: anyone, rotator: rotator, patience: time.Second, pause: 50 * time.Millisecond}
+		return target{config: anyone, rotator: rotator, role: role, patience: time.Second, pause: 50 * time.Millisecond}
 	}
 	engine := startEngine(t)
 	anyone.BaseEndpoint = aws.String(engine.Endpoint())
-	return target{config: anyone, rotator: engine.Function("Rotator"), patience: time.Minute, pause: 5 * time.Millisecond, mustHold: true}
+	return target{config: anyone, rotator: engine.Function("Rotator"), role: "arn:aws:iam::123456789012:role/conformance", patience: time.Minute, pause: 5 * time.Millisecond, mustHold: true}
 }
 
 // A service is how the cases of one AWS service are called and cleaned up.
 type service struct {
 	name     string               // in signatures and default endpoints
 	target   string               // the prefix of X-Amz-Target
+	rest     bool                 // its errors have their names in a header
 	client   func(aws.Config) any // of the SDK
 	modelled func(code string) bool
 	// derive sets variables that follow from others.
@@ -114,6 +117,10 @@ func (s service) run(t *testing.T, to target, b belief) error {
 	if to.rotator != "" {
 		vars["rotator"] = to.rotator
 	}
+	if to.role != "" {
+		vars["role"] = to.role
+	}
+	s.derive(vars)
 	defer func() {
 		if err := s.cleanUp(context.WithoutCancel(t.Context()), c.client, vars); err != nil && to.mustHold {
 			t.Errorf("cleaning up: %v", err)
@@ -165,8 +172,10 @@ func (c caller) step(ctx context.Context, st step, vars variables) error {
 
 func (c caller) try(ctx context.Context, st step, vars variables) error {
 	in := vars.expand(st.in)
-	if strings.Contains(in, "$rotator") {
-		return fmt.Errorf("%w: there is no rotation function at this target", errUnknown)
+	for _, given := range []string{"$rotator", "$function", "$account", "$role"} {
+		if strings.Contains(in, given) {
+			return fmt.Errorf("%w: there is no %s at this target", errUnknown, given)
+		}
 	}
 	call := c.viaSDK
 	if st.raw {
@@ -232,17 +241,16 @@ func (c caller) compare(st step, vars variables) error {
 	want, status := st.want, http.StatusOK
 	if st.refused != "" {
 		code, text, _ := strings.Cut(vars.expand(st.refused), ": ")
-		member := "message"
-		if c.service.modelled(code) {
-			member = "Message"
-		}
-		body, err := json.Marshal(map[string]string{"__type": code, member: text})
+		body, err := json.Marshal(c.service.refusal(code, text))
 		if err != nil {
 			return err
 		}
+		if got, _, _ := strings.Cut(c.wire.header.Get("X-Amzn-Errortype"), ":"); c.service.rest && got != code {
+			return fmt.Errorf("the error is %q: %s, want %s", got, c.wire.body, code)
+		}
 		want, status = string(body), http.StatusBadRequest
 	}
-	if c.wire.status != status {
+	if status = cmp.Or(st.status, status); c.wire.status != status {
 		return fmt.Errorf("status %d: %s, want %d", c.wire.status, c.wire.body, status)
 	}
 	for header, want := range st.headers {
@@ -263,6 +271,18 @@ func (c caller) compare(st step, vars variables) error {
 	}
 	c.service.derive(vars)
 	return nil
+}
+
+// refusal is the body of an error.
+func (s service) refusal(code, text string) map[string]string {
+	member := "message"
+	if s.modelled(code) {
+		member = "Message"
+	}
+	if s.rest {
+		return map[string]string{"Type": "User", member: text}
+	}
+	return map[string]string{"__type": code, member: text}
 }
 
 // parse reads JSON, with numbers as they were written. No text is an empty

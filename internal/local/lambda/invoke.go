@@ -90,10 +90,8 @@ func (s *Service) invoke(ctx context.Context, f *function, inv *invocation) (out
 }
 
 func tooLarge(kind string, payload []byte, limit int) *wire.Error {
-	e := wire.Errorf("RequestTooLargeException", "%d byte payload is too large for the %s invocation type (limit %d bytes)", len(payload), kind, limit)
-	e.Status = http.StatusRequestEntityTooLarge
-	e.Members = map[string]any{"Type": "User"}
-	return e
+	return refusal(http.StatusRequestEntityTooLarge, "RequestTooLargeException",
+		"%d byte payload is too large for the %s invocation type (limit %d bytes)", len(payload), kind, limit)
 }
 
 // begin counts a piece of work. It reports false when the service is closed.

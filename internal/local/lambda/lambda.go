@@ -138,14 +138,16 @@ type Service struct {
 // guarded by the service's lock.
 type function struct {
 	Function
-	arn          string
-	modified     time.Time
-	permissions  []permission
-	events       *eventInvokeConfig // nil: as AWS has it by default
-	revision     string             // a new one with each change
-	environments map[*environment]bool
-	idle         []*environment // the latest last
-	async        chan struct{}  // one token per event that is worked on
+	arn         string
+	modified    time.Time
+	permissions []permission
+	events      *eventInvokeConfig // nil: as AWS has it by default
+	revision    string             // a new one with each change
+	// policyRevision is the permissions', likewise.
+	policyRevision string
+	environments   map[*environment]bool
+	idle           []*environment // the latest last
+	async          chan struct{}  // one token per event that is worked on
 }
 
 // New returns a service without functions.
@@ -198,7 +200,7 @@ func (s *Service) Define(f Function) (arn string, err error) {
 		environments: make(map[*environment]bool), async: make(chan struct{}, asyncWorkers),
 	}
 	if old, ok := s.functions[arn]; ok {
-		def.permissions, def.events = old.permissions, old.events
+		def.permissions, def.policyRevision, def.events = old.permissions, old.policyRevision, old.events
 		for _, env := range slices.Clone(old.idle) {
 			s.endLocked(env)
 		}
@@ -217,7 +219,10 @@ func (s *Service) find(nameOrARN string) (*function, error) {
 
 func (s *Service) findLocked(nameOrARN string) (*function, error) {
 	name := nameOrARN
-	if _, rest, ok := strings.Cut(nameOrARN, ":function:"); ok {
+	if scope, rest, ok := strings.Cut(nameOrARN, ":function:"); ok {
+		if parts := strings.Split(scope, ":"); len(parts) == 5 && parts[3] != s.opts.Region {
+			return nil, notFound("Functions from '%s' are not reachable in this region ('%s')", parts[3], s.opts.Region)
+		}
 		name = rest
 	}
 	arn := "arn:aws:lambda:" + s.opts.Region + ":" + s.opts.Account + ":function:" + strings.TrimSuffix(name, ":$LATEST")
@@ -228,13 +233,29 @@ func (s *Service) findLocked(nameOrARN string) (*function, error) {
 	return f, nil
 }
 
-func notFound(format string, args ...any) *wire.Error {
-	e := wire.Errorf("ResourceNotFoundException", format, args...)
-	e.Status = http.StatusNotFound
+// refusal is an answer to what the caller did wrong. Lambda's model spells the
+// message of most of its errors without a capital.
+func refusal(status int, code, format string, args ...any) *wire.Error {
+	e := wire.Unmodelled(code, format, args...)
+	e.Status = status
 	e.Members = map[string]any{"Type": "User"}
 	return e
 }
 
+func notFound(format string, args ...any) *wire.Error {
+	e := refusal(http.StatusNotFound, "ResourceNotFoundException", format, args...)
+	e.Modelled = true // one that has the capital
+	return e
+}
+
 func invalidParameter(format string, args ...any) *wire.Error {
-	return wire.Errorf("InvalidParameterValueException", format, args...)
+	return refusal(http.StatusBadRequest, "InvalidParameterValueException", format, args...)
+}
+
+func invalidContent(why string) *wire.Error {
+	return refusal(http.StatusBadRequest, "InvalidRequestContentException", "Could not parse request body into json: %s", why)
+}
+
+func conflict(format string, args ...any) *wire.Error {
+	return refusal(http.StatusConflict, "ResourceConflictException", format, args...)
 }

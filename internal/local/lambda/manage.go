@@ -70,13 +70,13 @@ func (s *Service) routesOfManagement() []wire.Route {
 func decodeInput(r *http.Request, c *wire.Call, in any) error {
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxManagement+1))
 	if err != nil || len(body) > maxManagement {
-		e := wire.Errorf("RequestEntityTooLargeException", "Request must be smaller than %d bytes for the %s operation", maxManagement, c.Operation)
+		e := wire.Unmodelled("RequestEntityTooLargeException", "Request must be smaller than %d bytes for the %s operation", maxManagement, c.Operation)
 		e.Status = http.StatusRequestEntityTooLarge
 		return e
 	}
 	c.Input = recorded(body, r.PathValue("name"))
 	if json.Unmarshal(body, in) != nil { // its text quotes the input
-		return wire.Errorf("InvalidRequestContentException", "Could not parse request body into json: it does not have the shape of %s's input", c.Operation)
+		return invalidContent("it does not have the shape of " + c.Operation + "'s input")
 	}
 	return nil
 }
@@ -127,7 +127,7 @@ func (s *Service) serveCreate(w http.ResponseWriter, r *http.Request, c *wire.Ca
 	if err := s.deploy(&f, in.Code); err != nil {
 		return err
 	}
-	return s.redefine(w, http.StatusCreated, f)
+	return s.redefine(w, http.StatusCreated, f, creating)
 }
 
 // deploy unpacks the code of a request for a function.
@@ -183,8 +183,29 @@ func (s *Service) definition(f *function) Function {
 	return f.Function
 }
 
+// A progress is how far a change is when it is answered. Here it is over by
+// then; AWS answers at its beginning, and so does the engine: a caller that
+// does not wait for what it asked for would not work on AWS.
+type progress func(*configuration)
+
+const (
+	beingCreated = "The function is being created."
+	creatingCode = "Creating"
+)
+
+func creating(c *configuration) {
+	c.State, c.LastUpdateStatus = "Pending", ""
+	c.StateReason, c.StateReasonCode = beingCreated, creatingCode
+}
+
+// updating gives the reasons that AWS does, of a function that is created.
+func updating(c *configuration) {
+	c.LastUpdateStatus = "InProgress"
+	c.LastUpdateStatusReason, c.LastUpdateStatusReasonCode = beingCreated, creatingCode
+}
+
 // redefine takes a function's new configuration and answers with it.
-func (s *Service) redefine(w http.ResponseWriter, status int, f Function) error {
+func (s *Service) redefine(w http.ResponseWriter, status int, f Function, as progress) error {
 	arn, err := s.Define(f)
 	if err != nil {
 		return err
@@ -193,7 +214,9 @@ func (s *Service) redefine(w http.ResponseWriter, status int, f Function) error 
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, status, defined.configuration())
+	answer := defined.configuration()
+	as(&answer)
+	return writeJSON(w, status, answer)
 }
 
 func (s *Service) serveUpdateCode(w http.ResponseWriter, r *http.Request, c *wire.Call) error {
@@ -209,7 +232,7 @@ func (s *Service) serveUpdateCode(w http.ResponseWriter, r *http.Request, c *wir
 	if err := s.deploy(&next, in); err != nil {
 		return err
 	}
-	return s.redefine(w, http.StatusOK, next)
+	return s.redefine(w, http.StatusOK, next, updating)
 }
 
 func (s *Service) serveUpdateConfiguration(w http.ResponseWriter, r *http.Request, c *wire.Call) error {
@@ -225,7 +248,7 @@ func (s *Service) serveUpdateConfiguration(w http.ResponseWriter, r *http.Reques
 	if err := in.apply(&next); err != nil {
 		return err
 	}
-	return s.redefine(w, http.StatusOK, next)
+	return s.redefine(w, http.StatusOK, next, updating)
 }
 
 func (s *Service) serveDelete(w http.ResponseWriter, r *http.Request, c *wire.Call) error {

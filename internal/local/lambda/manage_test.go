@@ -11,6 +11,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	sdk "github.com/aws/aws-sdk-go-v2/service/lambda"
@@ -82,8 +83,11 @@ func TestAFunctionIsCreatedChangedAndDeleted(t *testing.T) {
 	if want := base64.StdEncoding.EncodeToString(sum[:]); aws.ToString(out.CodeSha256) != want || out.CodeSize != int64(len(in.Code.ZipFile)) {
 		t.Errorf("code is %s of %d bytes, want %s of %d", aws.ToString(out.CodeSha256), out.CodeSize, want, len(in.Code.ZipFile))
 	}
-	if out.State != types.StateActive || out.LastUpdateStatus != types.LastUpdateStatusSuccessful {
-		t.Errorf("state is %s, update %s", out.State, out.LastUpdateStatus)
+	if out.State != types.StatePending || out.StateReasonCode != types.StateReasonCodeCreating || out.LastUpdateStatus != "" {
+		t.Errorf("state is %s for %s, update %s", out.State, out.StateReasonCode, out.LastUpdateStatus)
+	}
+	if err := sdk.NewFunctionActiveV2Waiter(client).Wait(ctx, &sdk.GetFunctionInput{FunctionName: in.FunctionName}, time.Minute); err != nil {
+		t.Errorf("waiting for it: %v", err)
 	}
 	echo := func() (string, error) {
 		out, err := client.Invoke(ctx, &sdk.InvokeInput{FunctionName: in.FunctionName, Payload: []byte(`{"do":"echo","text":"hi"}`)})
@@ -107,6 +111,9 @@ func TestAFunctionIsCreatedChangedAndDeleted(t *testing.T) {
 	updated, err := client.UpdateFunctionCode(ctx, &sdk.UpdateFunctionCodeInput{FunctionName: in.FunctionName, ZipFile: exits})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if updated.LastUpdateStatus != types.LastUpdateStatusInProgress {
+		t.Errorf("the update is %s", updated.LastUpdateStatus)
 	}
 	if aws.ToInt32(updated.MemorySize) != 256 || aws.ToInt32(updated.Timeout) != 60 || aws.ToString(updated.CodeSha256) == aws.ToString(out.CodeSha256) {
 		t.Errorf("after both updates: %+v", updated)

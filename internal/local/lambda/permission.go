@@ -1,7 +1,6 @@
 package lambda
 
 import (
-	"net/http"
 	"slices"
 
 	"github.com/rekey-go/rekey/internal/local/iam"
@@ -29,7 +28,7 @@ func (s *Service) permit(functionARN string, p permission) error {
 	if slices.ContainsFunc(f.permissions, func(other permission) bool { return other.sid == p.sid }) {
 		return conflict("The statement id (%s) provided already exists. Please provide a new statement id, or remove the existing statement.", p.sid)
 	}
-	f.permissions = append(f.permissions, p)
+	f.permissions, f.policyRevision = append(f.permissions, p), wire.NewID()
 	return nil
 }
 
@@ -45,15 +44,8 @@ func (s *Service) revoke(functionARN, sid string) error {
 	if i < 0 {
 		return notFound("Statement %s is not found in resource policy.", sid)
 	}
-	f.permissions = slices.Delete(slices.Clone(f.permissions), i, i+1)
+	f.permissions, f.policyRevision = slices.Delete(slices.Clone(f.permissions), i, i+1), wire.NewID()
 	return nil
-}
-
-func conflict(format string, args ...any) *wire.Error {
-	e := wire.Errorf("ResourceConflictException", format, args...)
-	e.Status = http.StatusConflict
-	e.Members = map[string]any{"Type": "User"}
-	return e
 }
 
 // Has reports whether there is a function.

@@ -124,9 +124,8 @@ func (s *Service) reserveLocked(f *function) (*environment, error) {
 }
 
 func throttled(reason string) *wire.Error {
-	e := wire.Errorf("TooManyRequestsException", "Rate Exceeded.")
-	e.Status = http.StatusTooManyRequests
-	e.Members = map[string]any{"Reason": reason, "Type": "User"}
+	e := refusal(http.StatusTooManyRequests, "TooManyRequestsException", "Rate Exceeded.")
+	e.Members["Reason"] = reason
 	return e
 }
 

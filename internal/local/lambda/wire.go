@@ -1,6 +1,8 @@
 package lambda
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -45,7 +47,7 @@ func (s *Service) serveInvoke(w http.ResponseWriter, r *http.Request, c *wire.Ca
 		payload = []byte("{}")
 	}
 	if len(payload) <= maxPayload && !json.Valid(payload) {
-		return wire.Errorf("InvalidRequestContentException", "Could not parse request body into json: the payload is not valid JSON")
+		return invalidContent("the payload is not valid JSON")
 	}
 	// The request id is the invocation's too, as on AWS.
 	w.Header().Set("X-Amzn-Requestid", c.RequestID)
@@ -102,23 +104,29 @@ type configuration struct {
 	MemorySize   int
 	LastModified string
 	Version      string
-	State        string
 	PackageType  string
-	// LastUpdateStatus is Successful: an update is over when it is answered.
-	LastUpdateStatus string
-	RevisionID       string `json:"RevisionId"`
-	Description      string
-	CodeSha256       string `json:",omitempty"`
-	CodeSize         int64
+	// State is Active and LastUpdateStatus Successful, but in the answers to
+	// the changes themselves; see progress.
+	State                      string
+	StateReason                string `json:",omitempty"`
+	StateReasonCode            string `json:",omitempty"`
+	LastUpdateStatus           string `json:",omitempty"`
+	LastUpdateStatusReason     string `json:",omitempty"`
+	LastUpdateStatusReasonCode string `json:",omitempty"`
+	RevisionID                 string `json:"RevisionId"`
+	Description                string
+	CodeSha256                 string `json:",omitempty"`
+	CodeSize                   int64
 	// Environment and DeadLetterConfig are left out where there is none.
 	Environment      *environmentVariables `json:",omitempty"`
 	DeadLetterConfig *deadLetterConfig     `json:",omitempty"`
 	// The rest has no effect here, and is as AWS has it by default.
-	Architectures    []string
-	EphemeralStorage struct{ Size int }
-	TracingConfig    struct{ Mode string }
-	SnapStart        struct{ ApplyOn, OptimizationStatus string }
-	LoggingConfig    struct{ LogFormat, LogGroup string }
+	Architectures        []string
+	RuntimeVersionConfig struct{ RuntimeVersionArn string }
+	EphemeralStorage     struct{ Size int }
+	TracingConfig        struct{ Mode string }
+	SnapStart            struct{ ApplyOn, OptimizationStatus string }
+	LoggingConfig        struct{ LogFormat, LogGroup string }
 }
 
 type environmentVariables struct{ Variables map[string]string }
@@ -136,6 +144,8 @@ func (f *function) configuration() configuration {
 	}
 	c.RevisionID = f.revision
 	c.Architectures = []string{architecture()}
+	region, version := strings.Split(f.arn, ":")[3], sha256.Sum256([]byte(f.Runtime))
+	c.RuntimeVersionConfig.RuntimeVersionArn = "arn:aws:lambda:" + region + "::runtime:" + hex.EncodeToString(version[:])
 	c.EphemeralStorage.Size = 512 // MB
 	c.TracingConfig.Mode = "PassThrough"
 	c.SnapStart.ApplyOn, c.SnapStart.OptimizationStatus = "None", "Off"
@@ -195,26 +205,41 @@ func (s *Service) serveConfiguration(w http.ResponseWriter, r *http.Request, _ *
 	return writeJSON(w, http.StatusOK, f.configuration())
 }
 
+// A policy is a function's resource policy, and a statement one permission of
+// it, with their members in AWS's order.
+type (
+	policy struct {
+		Version   string
+		ID        string `json:"Id"`
+		Statement []statement
+	}
+	statement struct {
+		Sid       string
+		Effect    string
+		Principal any // a text or an object
+		Action    string
+		Resource  string
+		Condition map[string]map[string]string `json:",omitempty"`
+	}
+)
+
 // statement is a permission as a policy has it.
-func (p permission) statement(functionARN string) map[string]any {
-	st := map[string]any{"Sid": p.sid, "Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": functionARN}
+func (p permission) statement(functionARN string) statement {
+	st := statement{
+		Sid: p.sid, Effect: "Allow", Principal: map[string]string{"AWS": p.principal},
+		Action: "lambda:InvokeFunction", Resource: functionARN, Condition: make(map[string]map[string]string),
+	}
 	switch {
 	case p.principal == "*":
-		st["Principal"] = p.principal
+		st.Principal = p.principal
 	case strings.HasSuffix(p.principal, ".amazonaws.com"):
-		st["Principal"] = map[string]string{"Service": p.principal}
-	default:
-		st["Principal"] = map[string]string{"AWS": p.principal}
-	}
-	condition := map[string]any{}
-	if p.sourceARN != "" {
-		condition["ArnLike"] = map[string]string{"AWS:SourceArn": p.sourceARN}
+		st.Principal = map[string]string{"Service": p.principal}
 	}
 	if p.sourceAccount != "" {
-		condition["StringEquals"] = map[string]string{"AWS:SourceAccount": p.sourceAccount}
+		st.Condition["StringEquals"] = map[string]string{"AWS:SourceAccount": p.sourceAccount}
 	}
-	if len(condition) > 0 {
-		st["Condition"] = condition
+	if p.sourceARN != "" {
+		st.Condition["ArnLike"] = map[string]string{"AWS:SourceArn": p.sourceARN}
 	}
 	return st
 }
@@ -225,21 +250,19 @@ func (s *Service) servePolicy(w http.ResponseWriter, r *http.Request, _ *wire.Ca
 		return err
 	}
 	s.mu.Lock()
-	statements := make([]map[string]any, 0, len(f.permissions))
+	all, revision := policy{Version: "2012-10-17", ID: "default"}, f.policyRevision
 	for _, p := range f.permissions {
-		statements = append(statements, p.statement(f.arn))
+		all.Statement = append(all.Statement, p.statement(f.arn))
 	}
 	s.mu.Unlock()
-	if len(statements) == 0 {
-		e := wire.Errorf("ResourceNotFoundException", "The resource you requested does not exist.")
-		e.Status = http.StatusNotFound
-		return e
+	if len(all.Statement) == 0 {
+		return notFound("The resource you requested does not exist.")
 	}
-	policy, err := json.Marshal(map[string]any{"Version": "2012-10-17", "Id": "default", "Statement": statements})
+	text, err := json.Marshal(all)
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, map[string]string{"Policy": string(policy)})
+	return writeJSON(w, http.StatusOK, map[string]string{"Policy": string(text), "RevisionId": revision})
 }
 
 func (s *Service) servePermission(w http.ResponseWriter, r *http.Request, _ *wire.Call) error {

@@ -86,6 +86,7 @@ func TestRefusalsOverTheWire(t *testing.T) {
 		status int
 	}{
 		"a function that does not exist": {invoke(sdk.InvokeInput{FunctionName: aws.String("nobody")}), "ResourceNotFoundException", 404},
+		"a function of another Region":   {invoke(sdk.InvokeInput{FunctionName: aws.String(strings.Replace(b.arn, region, "eu-north-1", 1))}), "ResourceNotFoundException", 404},
 		"a version":                      {invoke(sdk.InvokeInput{FunctionName: &b.arn, Qualifier: aws.String("7")}), "ResourceNotFoundException", 404},
 		"an event that is no JSON":       {invoke(sdk.InvokeInput{FunctionName: &b.arn, Payload: []byte("{")}), "InvalidRequestContentException", 400},
 		"an event that is too large":     {invoke(sdk.InvokeInput{FunctionName: &b.arn, Payload: []byte(`"` + strings.Repeat("x", 6<<20) + `"`)}), "RequestTooLargeException", 413},
@@ -203,7 +204,7 @@ func TestPermissionsOverTheWire(t *testing.T) {
 		Principal: aws.String("secretsmanager.amazonaws.com"), SourceArn: aws.String("arn:aws:secretsmanager:us-east-1:123456789012:secret:*"),
 		SourceAccount: aws.String(account),
 	}
-	const want = `{"Action":"lambda:InvokeFunction","Condition":{"ArnLike":{"AWS:SourceArn":"arn:aws:secretsmanager:us-east-1:123456789012:secret:*"},"StringEquals":{"AWS:SourceAccount":"123456789012"}},"Effect":"Allow","Principal":{"Service":"secretsmanager.amazonaws.com"},"Resource":"arn:aws:lambda:us-east-1:123456789012:function:dev-test","Sid":"rotation"}`
+	const want = `{"Sid":"rotation","Effect":"Allow","Principal":{"Service":"secretsmanager.amazonaws.com"},"Action":"lambda:InvokeFunction","Resource":"arn:aws:lambda:us-east-1:123456789012:function:dev-test","Condition":{"ArnLike":{"AWS:SourceArn":"arn:aws:secretsmanager:us-east-1:123456789012:secret:*"},"StringEquals":{"AWS:SourceAccount":"123456789012"}}}`
 	out, err := client.AddPermission(t.Context(), in)
 	if err != nil {
 		t.Fatal(err)
@@ -218,7 +219,7 @@ func TestPermissionsOverTheWire(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(`{"Id":"default","Statement":[`+want+`],"Version":"2012-10-17"}`, *policy.Policy); diff != "" {
+	if diff := cmp.Diff(`{"Version":"2012-10-17","Id":"default","Statement":[`+want+`]}`, *policy.Policy); diff != "" {
 		t.Errorf("policy (-want +got):\n%s", diff)
 	}
 	if _, err := client.AddPermission(t.Context(), in); err == nil {

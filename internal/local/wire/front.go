@@ -294,7 +294,10 @@ func writeError(w http.ResponseWriter, p Protocol, c *Call, err error) {
 	if e.QueryCode != "" {
 		w.Header().Set("X-Amzn-Query-Error", e.QueryCode+";Sender")
 	}
-	body := map[string]any{"__type": c.namespace + e.Code}
+	body := make(map[string]any)
+	if p != REST { // whose errors have their name in the header alone
+		body["__type"] = c.namespace + e.Code
+	}
 	if e.Modelled {
 		body["Message"] = e.Message
 	} else {

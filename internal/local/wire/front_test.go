@@ -126,8 +126,8 @@ func TestEachProtocolIsAnsweredInItsOwnForm(t *testing.T) {
 		{"a form", "POST", "/", "", form, "Action=Ask&Name=b", 200, "<echoOutput><Hello>b</Hello>"},
 		{"an unknown form", "POST", "/", "", form, "Action=Nope", 501, "<Code>NotImplementedException</Code>"},
 		{"a path", "GET", "/things/7", "", "", "", 200, "thing 7"},
-		{"a path that is refused", "GET", "/things/0", "", "", "", 404, `{"__type":"NotFound","message":"no thing"}`},
-		{"an unknown path", "GET", "/nothing", "", "", "", 501, "NotImplementedException"},
+		{"a path that is refused", "GET", "/things/0", "", "", "", 404, `{"message":"no thing"}`},
+		{"an unknown path", "GET", "/nothing", "", "", "", 501, `{"message":"the embedded engine does not have GET /nothing of echo`},
 		{"a data call", "POST", "/", "Echo.Data", json11, `{"Name":"c"}`, 200, `"Hello":"c"`},
 	}
 	for _, tt := range tests {
