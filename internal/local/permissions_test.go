@@ -116,7 +116,7 @@ func empty(node *yaml.Node, line int) (found bool) {
 // store gives every secret a value, as the operator.
 func store(t *testing.T, e *local.Engine) {
 	t.Helper()
-	for _, name := range []string{"database-credentials", "external-api-keys", "jwt-configuration", "admin-tokens", "database-superuser", "provider-admin"} {
+	for _, name := range []string{"database-credentials", "external-api-keys", "jwt-configuration", "admin-tokens", "admin-token", "database-superuser", "provider-admin"} {
 		if status, answer := post(t, e, "operator", "secretsmanager.PutSecretValue", map[string]any{"SecretId": "dev-" + name, "SecretString": "{}"}); status != http.StatusOK {
 			// A key's policy holds for operators too.
 			if !strings.Contains(answer, "Access to KMS is not allowed") {
