@@ -3,7 +3,6 @@ package rotation
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 )
 
@@ -18,6 +17,9 @@ const (
 	StateUnknown State = "unknown"
 	// StateEmpty means that the version has no value.
 	StateEmpty State = "empty"
+	// StateNoTarget means that there is nobody to ask: the value is all that
+	// there is, as with a signing key.
+	StateNoTarget State = "no target"
 )
 
 // A Finding is a version of a secret with what the target makes of it.
@@ -28,6 +30,9 @@ type Finding struct {
 	// Detail says why it is not accepted.
 	Detail string `json:"detail,omitempty"`
 }
+
+// works reports whether consumers can use the version.
+func (f Finding) works() bool { return f.State == StateAccepted || f.State == StateNoTarget }
 
 // has reports whether the version carries a label.
 func (f Finding) has(label string) bool { return slices.Contains(f.Labels, label) }
@@ -70,7 +75,7 @@ type Diagnosis struct {
 const maxExamined = 5
 
 // Examine asks the target which versions of a secret it accepts, and says what
-// is wrong. It changes nothing. The strategy must be a [Prober].
+// is wrong. It changes nothing.
 func Examine(ctx context.Context, store Store, choose Chooser, secretID string) (Diagnosis, error) {
 	secret, err := store.Describe(ctx, secretID)
 	if err != nil {
@@ -126,7 +131,8 @@ func find(ctx context.Context, store Store, choose Chooser, s Secret, version st
 	}
 	prober, ok := strategy.(Prober)
 	if !ok {
-		return f, fmt.Errorf("%w: the strategy of %s has no target that could be asked", ErrConfiguration, s.Name)
+		f.State = StateNoTarget
+		return f, nil
 	}
 	err = inShare(ctx, true, func(ctx context.Context) error { return prober.Probe(ctx, v) })
 	switch {
@@ -154,7 +160,7 @@ func (d *Diagnosis) judge(rotates bool) {
 	current, hasCurrent := d.with(LabelCurrent)
 	pending, stray := d.with(LabelPending)
 	stray = stray && !pending.has(LabelCurrent)
-	works := slices.ContainsFunc(d.Versions, func(f Finding) bool { return f.State == StateAccepted })
+	works := slices.ContainsFunc(d.Versions, Finding.works)
 	set := func(move Move, version, fault, next string) {
 		d.Move, d.VersionID, d.Fault, d.Next = move, version, fault, next
 	}
@@ -165,16 +171,16 @@ func (d *Diagnosis) judge(rotates bool) {
 		set(MoveHuman, current.VersionID, "the target cannot be asked", "see why: rekey plan "+d.Name)
 	case !rotates:
 		d.judgeByHand(current)
-	case stray && pending.State == StateEmpty && current.State == StateAccepted:
+	case stray && pending.State == StateEmpty && current.works():
 		set(MoveClear, pending.VersionID, "a rotation stopped before it made a value, and its AWSPENDING keeps others from starting", "take AWSPENDING off the empty version")
-	case stray && pending.has(LabelPrevious) && current.State == StateAccepted:
+	case stray && pending.has(LabelPrevious) && current.works():
 		set(MoveClear, pending.VersionID, "AWSCURRENT was moved by hand, and an AWSPENDING that was left over keeps rotations from starting", "take AWSPENDING off the previous version")
-	case stray && pending.State == StateAccepted && current.State != StateAccepted:
+	case stray && pending.works() && !current.works():
 		set(MoveResume, pending.VersionID, "a rotation stopped after it set the new value: the target accepts AWSPENDING and refuses AWSCURRENT", "let the rotation go on: it tests and promotes the version that works")
 	case stray && works:
 		set(MoveResume, pending.VersionID, "a rotation is not complete", "let the rotation go on: it finds the credential that works and starts from there")
-	case current.State == StateAccepted:
-		set(MoveNone, "", "none", "nothing: the target accepts AWSCURRENT")
+	case current.works():
+		set(MoveNone, "", "none", "nothing: AWSCURRENT works")
 	case works:
 		set(MoveRotate, "", "the target refuses AWSCURRENT and accepts an older version: it was changed behind the secret's back", "rotate: the rotation starts from the version that works")
 	case stray:
@@ -186,8 +192,8 @@ func (d *Diagnosis) judge(rotates bool) {
 
 // judgeByHand is judge for a secret that does not rotate.
 func (d *Diagnosis) judgeByHand(current Finding) {
-	if current.State == StateAccepted {
-		d.Move, d.Fault, d.Next = MoveNone, "none", "nothing: the target accepts AWSCURRENT; rotation is not enabled"
+	if current.works() {
+		d.Move, d.Fault, d.Next = MoveNone, "none", "nothing: AWSCURRENT works; rotation is not enabled"
 		return
 	}
 	d.Move, d.Fault = MoveHuman, "the target refuses AWSCURRENT, and rotation is not enabled"

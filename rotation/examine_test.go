@@ -67,6 +67,10 @@ func TestTheFaultIsNamedWithTheOneSafeMove(t *testing.T) {
 			spoil: func(_ *testing.T, b *bench) { b.server.Fail(rotation.ErrNetwork) },
 			move:  rotation.MoveHuman, fault: "cannot be asked", table: map[string]rotation.State{"version-1": rotation.StateUnknown},
 		},
+		"a value without a target": {
+			spoil: func(_ *testing.T, b *bench) { b.strategy = struct{ rotation.Strategy }{b.strategy} },
+			move:  rotation.MoveNone, fault: "none", table: map[string]rotation.State{"version-1": rotation.StateNoTarget},
+		},
 		"a secret that does not rotate": {
 			spoil: func(_ *testing.T, b *bench) {
 				b.server.SetUser("app", "by hand")
