@@ -62,9 +62,15 @@ func (s DualPassword) Retire(ctx context.Context, r Retirement) error {
 	if err != nil {
 		return err
 	}
-	var keep Credential
-	inUse := func(ctx context.Context) (err error) { keep, err = successor(ctx, r, old); return err }
-	if err := inUse(ctx); err != nil {
+	keep, err := successor(ctx, r, old)
+	if err != nil {
+		return err
+	}
+	inUse := func(ctx context.Context) error {
+		now, err := successor(ctx, r, old)
+		if err == nil && (now.Username != keep.Username || now.Password.Reveal() != keep.Password.Reveal()) {
+			err = fmt.Errorf("another version became current meanwhile: %w", ErrInUse)
+		}
 		return err
 	}
 	if keep.Username != old.Username { // it was another strategy's

@@ -56,6 +56,24 @@ func TestTheOldOfTwoPasswordsWorksUntilItIsRetired(t *testing.T) {
 	}
 }
 
+// A rotation may run from its start to its end before the user is locked.
+func TestAPasswordThatBecameCurrentMeanwhileStays(t *testing.T) {
+	t.Parallel()
+	b := newDual(t)
+	b.must(t, "version-2", all()...)
+	meanwhile := func(ctx context.Context, c rotation.Credential) (rotation.Credential, error) {
+		b.must(t, "version-3", all()...)
+		return c, nil
+	}
+	err := rotation.Retire(t.Context(), b.store, rotation.Only(rotation.DualPassword{Database: b.server, Superuser: meanwhile}), "db", "version-1")
+	if !errors.Is(err, rotation.ErrInUse) {
+		t.Errorf("got %v, want %v", err, rotation.ErrInUse)
+	}
+	if !b.accepts(t, "version-3") || !b.accepts(t, "version-2") {
+		t.Error("the current password, or the one before it, was dropped")
+	}
+}
+
 func TestACurrentPasswordIsNotRetired(t *testing.T) {
 	t.Parallel()
 	b := newDual(t)
