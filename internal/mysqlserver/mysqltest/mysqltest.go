@@ -7,11 +7,11 @@ import (
 	"crypto/x509"
 	"database/sql"
 	"errors"
-	"os"
 	"testing"
 
 	"github.com/go-sql-driver/mysql"
 
+	"github.com/rekey-go/rekey/internal/child/childtest"
 	"github.com/rekey-go/rekey/internal/mysqlserver"
 )
 
@@ -19,22 +19,8 @@ import (
 // test is skipped and says so; with REQUIRE_ENGINES set it fails.
 func Start(tb testing.TB, opts mysqlserver.Options) *mysqlserver.Server {
 	tb.Helper()
-	s, err := mysqlserver.Start(context.WithoutCancel(tb.Context()), opts)
-	if errors.Is(err, mysqlserver.ErrNotFound) {
-		if os.Getenv("REQUIRE_ENGINES") == "" {
-			tb.Skipf("NOT TESTED: %v; %s", err, mysqlserver.InstallHint)
-		}
-		tb.Fatalf("%v; %s", err, mysqlserver.InstallHint)
-	}
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			tb.Error(err)
-		}
-	})
-	return s
+	start := func(ctx context.Context) (*mysqlserver.Server, error) { return mysqlserver.Start(ctx, opts) }
+	return childtest.Start(tb, start, mysqlserver.ErrNotFound, mysqlserver.InstallHint)
 }
 
 // Login opens a session over verified TLS and closes it with the test.

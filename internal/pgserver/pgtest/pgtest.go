@@ -5,13 +5,12 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
-	"os"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/rekey-go/rekey/internal/child/childtest"
 	"github.com/rekey-go/rekey/internal/pgserver"
 )
 
@@ -19,19 +18,8 @@ import (
 // the test is skipped and says so; with REQUIRE_ENGINES set it fails.
 func Start(tb testing.TB, opts pgserver.Options) *pgserver.Server {
 	tb.Helper()
-	s, err := pgserver.Start(context.WithoutCancel(tb.Context()), opts)
-	if errors.Is(err, pgserver.ErrNotFound) && os.Getenv("REQUIRE_ENGINES") == "" {
-		tb.Skipf("NOT TESTED: %v; %s", err, pgserver.InstallHint)
-	}
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			tb.Error(err)
-		}
-	})
-	return s
+	start := func(ctx context.Context) (*pgserver.Server, error) { return pgserver.Start(ctx, opts) }
+	return childtest.Start(tb, start, pgserver.ErrNotFound, pgserver.InstallHint)
 }
 
 // Login opens a session over verified TLS and closes it with the test.

@@ -5,12 +5,11 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
-	"os"
 	"testing"
 
 	"github.com/gomodule/redigo/redis"
 
+	"github.com/rekey-go/rekey/internal/child/childtest"
 	"github.com/rekey-go/rekey/internal/redisserver"
 )
 
@@ -18,19 +17,8 @@ import (
 // test is skipped and says so; with REQUIRE_ENGINES set it fails.
 func Start(tb testing.TB, opts redisserver.Options) *redisserver.Server {
 	tb.Helper()
-	s, err := redisserver.Start(context.WithoutCancel(tb.Context()), opts)
-	if errors.Is(err, redisserver.ErrNotFound) && os.Getenv("REQUIRE_ENGINES") == "" {
-		tb.Skipf("NOT TESTED: %v; %s", err, redisserver.InstallHint)
-	}
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			tb.Error(err)
-		}
-	})
-	return s
+	start := func(ctx context.Context) (*redisserver.Server, error) { return redisserver.Start(ctx, opts) }
+	return childtest.Start(tb, start, redisserver.ErrNotFound, redisserver.InstallHint)
 }
 
 // Login opens a connection over verified TLS, as a consumer does. The caller
