@@ -85,3 +85,28 @@ func TestOnTheEngine(t *testing.T) {
 		t.Errorf("a deleted secret: %v, want ErrDeleted", err)
 	}
 }
+
+func TestASecretSaysWhatItWasStoredAs(t *testing.T) {
+	t.Parallel()
+	api := start(t)
+	tests := map[string]struct {
+		put    *secretsmanager.PutSecretValueInput
+		binary bool
+	}{
+		"text":  {put: &secretsmanager.PutSecretValueInput{SecretString: aws.String("text")}},
+		"bytes": {put: &secretsmanager.PutSecretValueInput{SecretBinary: []byte("\x00\xff")}, binary: true},
+	}
+	for name, tt := range tests {
+		tt.put.SecretId = aws.String("dev-jwt")
+		if _, err := api.PutSecretValue(t.Context(), tt.put); err != nil {
+			t.Fatal(err)
+		}
+		s, err := secrets.New(api).Get(t.Context(), "dev-jwt")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.Binary() != tt.binary || len(s.Labels()) != 1 || s.Labels()[0] != "AWSCURRENT" {
+			t.Errorf("%s: binary %v, labels %v; want %v, [AWSCURRENT]", name, s.Binary(), s.Labels(), tt.binary)
+		}
+	}
+}

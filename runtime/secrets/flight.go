@@ -161,6 +161,7 @@ func (c *Client) fetch(ctx context.Context, id entryID) (*Secret, error) {
 	return &Secret{
 		value: &value, arn: aws.ToString(out.ARN), name: aws.ToString(out.Name),
 		version: aws.ToString(out.VersionId), created: aws.ToTime(out.CreatedDate),
+		labels: out.VersionStages, binary: out.SecretString == nil,
 	}, nil
 }
 

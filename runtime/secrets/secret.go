@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 )
@@ -21,6 +22,8 @@ type Secret struct {
 	name    string
 	version string
 	created time.Time
+	labels  []string
+	binary  bool
 	stale   bool
 }
 
@@ -38,6 +41,12 @@ func (s *Secret) VersionID() string { return s.version }
 
 // Created returns when the version was made.
 func (s *Secret) Created() time.Time { return s.created }
+
+// Labels returns the staging labels that the version carried when it was read.
+func (s *Secret) Labels() []string { return slices.Clone(s.labels) }
+
+// Binary reports whether the value was stored as bytes rather than as text.
+func (s *Secret) Binary() bool { return s.binary }
 
 // Stale reports whether the value is served beyond its time because Secrets
 // Manager could not be asked. It may have been superseded.
