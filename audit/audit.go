@@ -67,12 +67,37 @@ type Options struct {
 	// Now is when the report is made. If zero, it is the present.
 	Now time.Time
 	// CurrentVersions tells the version that carries AWSCURRENT by a secret's
-	// ARN, where the caller knows it. Without it, the report takes the version
-	// that the records show to have become current last.
+	// ARN, where the caller knows it. Without it, the report takes what the
+	// inventory says, or the version that the records show to have become
+	// current last.
 	CurrentVersions map[string]string
+	// Inventory is what Secrets Manager itself says of the secrets. Without it,
+	// the report knows no secret that nobody used, no schedule and no tag, and
+	// has no verdicts of Security Hub's controls.
+	Inventory []State
+	// Leases are who holds which version. Without them, only who read an old
+	// version, or nothing since, is a laggard.
+	Leases []Lease
+	// Baseline is the last report's. Without it, nothing is first seen.
+	Baseline *Baseline
 	// BulkSecrets is how many different secrets a principal must read within
 	// five minutes to be reported. If zero, it is 20; if negative, nobody is.
 	BulkSecrets int
+	// Decoys are the names or ARNs of secrets that nobody has a reason to touch.
+	// With an inventory, those that have the tag DecoyTag are as well. If that
+	// is empty, it is "rekey:decoy".
+	Decoys   []string
+	DecoyTag string
+	// UnusedAfter is how long a secret goes unused before it is reported, and
+	// RotatedWithin how old its last rotation may be: Security Hub's parameters
+	// unusedForDays and maxDaysSinceRotation. If zero, they are 90 days.
+	UnusedAfter, RotatedWithin time.Duration
+	// MaxInterval is the longest interval that SecretsManager.1 lets pass. If
+	// zero, any does.
+	MaxInterval time.Duration
+	// RequiredTags are the tag keys that SecretsManager.5 asks for. If empty,
+	// one tag of any key is enough.
+	RequiredTags []string
 }
 
 func (o Options) bulkSecrets() int {

@@ -11,7 +11,10 @@ import (
 
 // report makes the report of all facts.
 func (c *collector) report() *Report {
-	r := &Report{Generated: c.opts.Now.UTC(), Secrets: []Secret{}, Denied: []Denied{}, Findings: []Finding{}}
+	r := &Report{
+		Generated: c.opts.Now.UTC(), Secrets: []Secret{}, Principals: []Principal{}, Denied: []Denied{},
+		Changes: []Change{}, FirstSeen: []FirstSeen{}, Findings: []Finding{},
+	}
 	subjects := slices.DeleteFunc(c.resolve(), func(s *subject) bool { return len(s.facts) == 0 || !c.wanted(s) })
 	for _, s := range subjects {
 		sortFacts(s.facts)

@@ -32,13 +32,13 @@ func (h *history) laggards() []Laggard {
 		l := Laggard{Principal: who, Since: h.since}
 		switch {
 		case r.version != nil && (old[r.version.version] || r.version.stage == "AWSPREVIOUS"):
-			l.Evidence, l.Proven = GotOld, true
+			l.Class, l.Evidence, l.Proven = ReadsOld, GotOld, true
 			if r.version.explicit || r.version.stage == "AWSPREVIOUS" {
 				l.Evidence = AskedForOld
 			}
 			l.VersionID, l.LastRead = r.version.version, r.version.at
 		case r.since == nil && r.before != nil && !r.console && !h.since.IsZero():
-			l.Evidence = NoReadSince
+			l.Class, l.Evidence = Silent, NoReadSince
 			l.VersionID, l.LastRead = r.before.version, r.before.at
 		default:
 			continue

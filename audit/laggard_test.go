@@ -14,8 +14,12 @@ func TestLaggards(t *testing.T) {
 	t.Parallel()
 	since := noon.Add(100 * time.Second)
 	lag := func(evidence, version string, seconds int) []audit.Laggard {
+		class := audit.ReadsOld
+		if evidence == audit.NoReadSince {
+			class = audit.Silent
+		}
 		return []audit.Laggard{{
-			Principal: roleARN("app"), Evidence: evidence, Proven: evidence != audit.NoReadSince,
+			Principal: roleARN("app"), Class: class, Evidence: evidence, Proven: evidence != audit.NoReadSince,
 			VersionID: version, LastRead: noon.Add(time.Duration(seconds) * time.Second), Since: since,
 		}}
 	}
