@@ -30,6 +30,7 @@ type handler struct {
 
 // Invoke implements [lambda.Handler].
 func (h *handler) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
+	h.client.Wake() // before anything reads a secret
 	changes, only := Parse(payload)
 	if len(changes) > 0 || only {
 		err := invalidate(ctx, h.client, changes)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"maps"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,6 +17,8 @@ type Client struct {
 	opts Options
 	log  *slog.Logger
 	now  func() instant
+
+	moment moment
 
 	mu      sync.Mutex                         // held to change entries
 	entries atomic.Pointer[map[entryID]*entry] // replaced, never changed
@@ -46,7 +49,7 @@ const (
 // New returns a client. It makes no call: secrets are read when they are first
 // asked for.
 func New(api SecretsManager, optFns ...func(*Options)) *Client {
-	var opts Options
+	opts := Options{Freezes: os.Getenv(functionName) != ""}
 	for _, fn := range optFns {
 		fn(&opts)
 	}
@@ -55,6 +58,8 @@ func New(api SecretsManager, optFns ...func(*Options)) *Client {
 		api: api, opts: opts, log: opts.Logger, now: clock(),
 		refreshes: make(chan struct{}, refreshesAtOnce),
 	}
+	c.moment.clock = func() instant { return c.now() }
+	c.moment.allowed.Store(!opts.Freezes)
 	c.entries.Store(&map[entryID]*entry{})
 	c.names.Store(&map[string]*entry{})
 	if opts.Bulletin != nil {

@@ -17,8 +17,9 @@
 // (see [Options]) the value is then served from memory. At four fifths of that
 // time it is read again in the background, so that a steady reader never
 // waits. When Secrets Manager cannot be reached, the value at hand is served
-// on for at most an hour, and [Secret.Stale] says so. A [Ref] decodes JSON once
-// per version, and costs no more than a clock reading afterwards.
+// on for at most an hour, and [Secret.Stale] says so. A hit takes no lock, writes
+// no memory that readers share, and mostly does without reading a clock (see
+// [Client.Wake]). A [Ref] decodes JSON once per version.
 //
 // # Following rotations
 //

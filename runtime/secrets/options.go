@@ -72,6 +72,11 @@ type Options struct {
 	// log stream or the process id, and chance.
 	Consumer string
 
+	// Freezes says that the process may be frozen between invocations, as a
+	// Lambda function's execution environment is; see [Client.Wake]. It is set
+	// before the options are applied where AWS_LAMBDA_FUNCTION_NAME is.
+	Freezes bool
+
 	// Logger is told when the bulletin cannot be reached. If nil, it is
 	// [slog.Default].
 	Logger *slog.Logger
@@ -101,9 +106,12 @@ func orDefault(d, otherwise time.Duration) time.Duration {
 	return d
 }
 
+// functionName is in the environment of a Lambda function only.
+const functionName = "AWS_LAMBDA_FUNCTION_NAME"
+
 // consumer names this process.
 func consumer(getenv func(string) string) string {
-	name, place := getenv("AWS_LAMBDA_FUNCTION_NAME"), getenv("AWS_LAMBDA_LOG_STREAM_NAME")
+	name, place := getenv(functionName), getenv("AWS_LAMBDA_LOG_STREAM_NAME")
 	if name == "" {
 		name = os.Args[0][strings.LastIndexByte(os.Args[0], os.PathSeparator)+1:]
 	}
@@ -131,7 +139,7 @@ func FromEnv(cfg aws.Config, getenv func(string) string, optFns ...func(*Options
 	if table := getenv("REKEY_BULLETIN"); table != "" {
 		opts.Bulletin = bulletin.New(dynamodb.NewFromConfig(cfg), table)
 	}
-	opts.Consumer = consumer(getenv)
+	opts.Consumer, opts.Freezes = consumer(getenv), getenv(functionName) != ""
 	for name, into := range map[string]*time.Duration{
 		"REKEY_CHECK_INTERVAL": &opts.CheckInterval,
 		"REKEY_LEASE":          &opts.Lease,

@@ -94,6 +94,7 @@ func (b *board) count() int {
 func watched(s *store, b *board) *Client {
 	return New(s, dev, func(o *Options) {
 		o.Bulletin, o.Consumer, o.Logger = b, "test/1/x", slog.New(slog.DiscardHandler)
+		o.Freezes = true
 	})
 }
 
