@@ -153,5 +153,5 @@ func New(cfg aws.Config, getenv func(string) string) (lambda.Handler, error) {
 		providers: newProviders(getenv("REKEY_STRIPE_URL"), getenv("REKEY_SENDGRID_URL")),
 		log:       slog.New(slog.NewJSONHandler(os.Stdout, nil)),
 	})
-	return invalidation.Handler(client, lambda.NewHandler(httpadapter.NewV2(mux).ProxyWithContext)), nil
+	return invalidation.Handler(client, httpadapter.NewV2(mux).ProxyWithContext), nil
 }

@@ -162,5 +162,5 @@ func New(cfg aws.Config, getenv func(string) string) (lambda.Handler, error) {
 	mux.Handle("POST /auth/login", h)
 	mux.HandleFunc("GET /auth/verify", h.verify)
 	mux.HandleFunc("GET /.well-known/jwks.json", h.publicKeys)
-	return invalidation.Handler(client, lambda.NewHandler(httpadapter.NewV2(mux).ProxyWithContext)), nil
+	return invalidation.Handler(client, httpadapter.NewV2(mux).ProxyWithContext), nil
 }

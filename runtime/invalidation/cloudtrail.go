@@ -9,6 +9,7 @@ import (
 // decoder matches names without regard to case, so arn, aRN (until 2024) and
 // ARN are one.
 type record struct {
+	EventSource       string        `json:"eventSource"`
 	EventName         string        `json:"eventName"`
 	ErrorCode         string        `json:"errorCode"`
 	RequestParameters callInput     `json:"requestParameters"`
@@ -56,7 +57,7 @@ func (e envelope) cloudTrail() ([]Rotated, bool) {
 		return nil, false
 	}
 	reason, ok := reasons[d.EventName]
-	if !ok {
+	if !ok || d.EventSource != "" && d.EventSource != "secretsmanager.amazonaws.com" {
 		return nil, false
 	}
 	r := Rotated{Reason: reason, At: e.Time, Name: d.ResponseElements.Name}

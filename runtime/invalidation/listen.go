@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -24,16 +25,21 @@ const (
 	batch      = 10 // messages, the most that SQS gives
 	minBackoff = time.Second
 	maxBackoff = 30 * time.Second
+	// maxReceives is how often a message is taken whose secret cannot be read.
+	// By then the bulletin or the TTL has told the rest.
+	maxReceives = 5
 )
 
 // Listen follows rotations in a process that runs for long: it takes the
 // messages of a queue, has the client fetch what they tell of, and deletes
 // them. It also looks at the bulletin, as [secrets.Client.Run] does. Messages
 // that are no news are deleted too: the queue must be this process's own,
-// because a message that one process has taken reaches no other.
+// because a message that one process has taken reaches no other. [Subscribe]
+// makes such a queue.
 //
 // Listen returns when ctx ends, with nil. An error of SQS is logged and tried
-// again; what is left undone is delivered again by the queue.
+// again; a message whose secret cannot be read is left to the queue, which
+// delivers it again, five times at most.
 func Listen(ctx context.Context, client SQS, queueURL string, consumer *secrets.Client) error {
 	running := make(chan struct{})
 	go func() {
@@ -41,45 +47,49 @@ func Listen(ctx context.Context, client SQS, queueURL string, consumer *secrets.
 		consumer.Run(ctx)
 	}()
 	defer func() { <-running }()
-	wait := minBackoff
+	var again backoff
 	for ctx.Err() == nil {
 		err := poll(ctx, client, queueURL, consumer)
 		if err == nil {
-			wait = minBackoff
+			again = 0
 			continue
 		}
 		if ctx.Err() != nil {
 			break
 		}
 		slog.WarnContext(ctx, "news of rotations cannot be received", "queue", queueURL, "error", err)
-		timer := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-		case <-timer.C:
-			wait = min(2*wait, maxBackoff)
-		}
+		again.wait(ctx)
 	}
 	return nil
+}
+
+// A backoff is the last pause between tries.
+type backoff time.Duration
+
+// wait waits twice as long as the last time, or until ctx ends.
+func (b *backoff) wait(ctx context.Context) {
+	*b = min(max(2**b, backoff(minBackoff)), backoff(maxBackoff))
+	timer := time.NewTimer(time.Duration(*b))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
 }
 
 // poll takes one batch of messages.
 func poll(ctx context.Context, client SQS, queueURL string, consumer *secrets.Client) error {
 	out, err := client.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{
 		QueueUrl: &queueURL, MaxNumberOfMessages: batch, WaitTimeSeconds: longPoll,
+		MessageSystemAttributeNames: []types.MessageSystemAttributeName{types.MessageSystemAttributeNameApproximateReceiveCount},
 	})
 	if err != nil {
 		return fmt.Errorf("receiving messages: %w", err)
 	}
-	var done []types.DeleteMessageBatchRequestEntry
-	for _, m := range out.Messages {
-		changes, _ := Parse([]byte(aws.ToString(m.Body)))
-		if err := invalidate(ctx, consumer, changes); err != nil {
-			slog.WarnContext(ctx, "a changed secret cannot be read", "error", err)
-			continue // the queue delivers it again
-		}
-		done = append(done, types.DeleteMessageBatchRequestEntry{Id: m.MessageId, ReceiptHandle: m.ReceiptHandle})
+	if len(out.Messages) == 0 {
+		return nil
 	}
+	done := follow(ctx, out.Messages, consumer)
 	if len(done) == 0 {
 		return nil
 	}
@@ -91,4 +101,34 @@ func poll(ctx context.Context, client SQS, queueURL string, consumer *secrets.Cl
 		return fmt.Errorf("deleting messages: SQS kept %d of %d", len(deleted.Failed), len(done))
 	}
 	return nil
+}
+
+// follow has the client take over what messages tell of, and returns those that
+// are done with.
+func follow(ctx context.Context, messages []types.Message, consumer *secrets.Client) []types.DeleteMessageBatchRequestEntry {
+	news := make([][]Rotated, len(messages))
+	for i, m := range messages {
+		news[i], _ = parseOne([]byte(aws.ToString(m.Body)))
+	}
+	var done []types.DeleteMessageBatchRequestEntry
+	for i, err := range invalidate(ctx, consumer, news) {
+		m := messages[i]
+		if err != nil {
+			slog.WarnContext(ctx, "a changed secret cannot be read", "error", err)
+			if received(m) < maxReceives {
+				continue // the queue delivers it again
+			}
+		}
+		done = append(done, types.DeleteMessageBatchRequestEntry{Id: m.MessageId, ReceiptHandle: m.ReceiptHandle})
+	}
+	return done
+}
+
+// received is how often a message was, this time included.
+func received(m types.Message) int {
+	n, err := strconv.Atoi(m.Attributes[string(types.MessageSystemAttributeNameApproximateReceiveCount)])
+	if err != nil {
+		return 1
+	}
+	return n
 }

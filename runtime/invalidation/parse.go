@@ -16,24 +16,47 @@ import (
 //   - the native event "Secret Label Updated";
 //   - "AWS API Call via CloudTrail" and "AWS Service Event via CloudTrail" of
 //     Secrets Manager, where the operation changes what consumers read;
-//   - each of them in the messages of an SQS batch or in SNS notifications,
-//     and in the body of one SQS message.
+//   - each of them in the messages of an SQS batch or in SNS notifications, with
+//     and without raw message delivery, and as the body of one SQS message.
 //
 // A refused call, or a label that consumers do not read, is news without a
 // change: an empty list and true. A batch in which other messages stand beside
 // the news gives the changes and false.
+//
+// The source decides: "aws.secretsmanager" is refused to everyone but AWS, and
+// what another source says under the same detail-type is no news. One message
+// tells of one change at most, however large it is, and the same change is given
+// once.
 func Parse(payload []byte) ([]Rotated, bool) {
-	// Most payloads are none of ours, and must not cost a decode.
-	if !bytes.Contains(payload, []byte("detail-type")) {
+	if !mayBeNews(payload) {
 		return nil, false
 	}
-	return parse(payload, maxDepth)
+	if changes, ok := parseOne(payload); ok {
+		return changes, true
+	}
+	var batch struct{ Records []json.RawMessage }
+	if json.Unmarshal(payload, &batch) != nil || len(batch.Records) == 0 {
+		return nil, false
+	}
+	var all []Rotated
+	only, seen := true, map[Rotated]bool{}
+	for _, raw := range batch.Records {
+		_, changes, ok := parseRecord(raw)
+		only = only && ok
+		for _, change := range changes {
+			if !seen[change] {
+				seen[change] = true
+				all = append(all, change)
+			}
+		}
+	}
+	return all, only
 }
 
-// maxDepth is how deep envelopes may be nested: EventBridge in SNS in SQS.
-const maxDepth = 3
+// mayBeNews spares most payloads, which are none of ours, a decode.
+func mayBeNews(payload []byte) bool { return bytes.Contains(payload, []byte("detail-type")) }
 
-// envelope is the union of all forms in which an event arrives.
+// envelope is the union of the forms in which one event arrives.
 type envelope struct {
 	// EventBridge
 	Source     string          `json:"source"`
@@ -41,42 +64,55 @@ type envelope struct {
 	Time       time.Time       `json:"time"`
 	Resources  []string        `json:"resources"`
 	Detail     json.RawMessage `json:"detail"`
-	// SQS and SNS, as they call a function
-	Records []struct {
-		Body string `json:"body"`
-		SNS  struct {
-			Message string `json:"Message"`
-		} `json:"Sns"`
-	} `json:"Records"`
 	// SNS, as it writes into a queue
 	Type    string `json:"Type"`
 	Message string `json:"Message"`
 }
 
-func parse(payload []byte, depth int) ([]Rotated, bool) {
+// parseOne reads an event that is alone, or in a notification of SNS.
+func parseOne(payload []byte) ([]Rotated, bool) {
 	var e envelope
-	if depth == 0 || json.Unmarshal(payload, &e) != nil {
+	if json.Unmarshal(payload, &e) != nil {
 		return nil, false
 	}
-	switch {
-	case e.DetailType != "":
-		return e.event()
-	case e.Type == "Notification":
-		return parse([]byte(e.Message), depth-1)
-	case len(e.Records) == 0:
-		return nil, false
-	}
-	var all []Rotated
-	only := true
-	for _, record := range e.Records {
-		inner := record.Body
-		if inner == "" {
-			inner = record.SNS.Message
+	if e.DetailType == "" && e.Type == "Notification" {
+		inner := []byte(e.Message)
+		e = envelope{}
+		if json.Unmarshal(inner, &e) != nil {
+			return nil, false
 		}
-		changes, ok := parse([]byte(inner), depth-1)
-		all, only = append(all, changes...), only && ok
 	}
-	return all, only
+	if e.DetailType == "" {
+		return nil, false
+	}
+	return e.event()
+}
+
+// message is a record of SQS or SNS, as it calls a function.
+type message struct {
+	EventSource string `json:"eventSource"` // SNS writes EventSource
+	MessageID   string `json:"messageId"`
+	Body        string `json:"body"`
+	SNS         struct {
+		Message string `json:"Message"`
+	} `json:"Sns"`
+}
+
+// parseRecord reads a record of a batch.
+func parseRecord(raw json.RawMessage) (message, []Rotated, bool) {
+	var m message
+	if json.Unmarshal(raw, &m) != nil {
+		return message{}, nil, false
+	}
+	inner := m.Body
+	if inner == "" {
+		inner = m.SNS.Message
+	}
+	if !strings.Contains(inner, "detail-type") {
+		return m, nil, false
+	}
+	changes, ok := parseOne([]byte(inner))
+	return m, changes, ok
 }
 
 // event reads an EventBridge event.
@@ -91,7 +127,7 @@ func (e envelope) event() ([]Rotated, bool) {
 			r.Reason = secrets.ReasonRetired // whatever the rotation was for
 		}
 		return []Rotated{r}, true
-	case e.Source != "aws.secretsmanager":
+	case e.Source != awsSource:
 		return nil, false
 	case e.DetailType == "Secret Label Updated":
 		return e.labelUpdated(), true
@@ -101,6 +137,9 @@ func (e envelope) event() ([]Rotated, bool) {
 		return nil, false
 	}
 }
+
+// awsSource is the source of what AWS itself says of secrets.
+const awsSource = "aws.secretsmanager"
 
 // labelUpdated reads the native event of Secrets Manager.
 func (e envelope) labelUpdated() []Rotated {

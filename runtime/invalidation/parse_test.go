@@ -1,7 +1,10 @@
 package invalidation_test
 
 import (
+	"bytes"
 	"encoding/json"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -66,6 +69,13 @@ func TestParse(t *testing.T) {
 		"SNS":                        {payload: `{"Records":[{"EventSource":"aws:sns","Sns":{"Message":` + quoted(ours) + `}}]}`, want: []invalidation.Rotated{rotated}, only: true},
 		"a batch with other things":  {payload: sqs(ours, `{"order":7}`), want: []invalidation.Rotated{rotated}},
 		"an HTTP request about it":   {payload: `{"version":"2.0","routeKey":"POST /","body":` + quoted(ours) + `}`},
+		"raw message delivery":       {payload: native, want: []invalidation.Rotated{moved}, only: true},
+		"the body of one message":    {payload: `{"Type":"Notification","Message":` + quoted(native) + `}`, want: []invalidation.Rotated{moved}, only: true},
+		"the same twice in a batch":  {payload: sqs(ours, ours, native), want: []invalidation.Rotated{rotated, moved}, only: true},
+		"a record of another kind":   {payload: `{"Records":[{"body":{"detail-type":1}},{"body":` + quoted(ours) + `}]}`, want: []invalidation.Rotated{rotated}},
+		"a batch in a message":       {payload: sqs(sqs(ours, native))},
+		"a native event of another":  {payload: replace(native, "aws.secretsmanager", "aws.secretsmanager.example")},
+		"a notification of one":      {payload: `{"Type":"Notification","Message":` + quoted(`{"Type":"Notification","Message":`+quoted(ours)+`}`) + `}`},
 		"nested beyond all reason":   {payload: sqs(sqs(sqs(sqs(ours))))},
 		"no JSON":                    {payload: `detail-type`},
 		"nothing":                    {},
@@ -99,8 +109,17 @@ func TestParse(t *testing.T) {
 			payload: call("AWS Service Event", `{"eventName":"RotationSucceeded","requestParameters":null,"additionalEventData":{"SecretId":"`+arn+`"}}`),
 			want:    []invalidation.Rotated{{SecretARN: arn, Reason: "rotated"}}, only: true,
 		},
-		"a failed rotation": {payload: call("AWS Service Event", `{"eventName":"RotationFailed","additionalEventData":{"SecretId":"`+arn+`"}}`)},
-		"a read":            {payload: call("AWS API Call", `{"eventName":"GetSecretValue","requestParameters":{"secretId":"dev-db"}}`)},
+		"an update": {
+			payload: call("AWS API Call", `{"eventSource":"secretsmanager.amazonaws.com","eventName":"UpdateSecret","requestParameters":{"secretId":"dev-db"},"responseElements":{"ARN":"`+arn+`"}}`),
+			want:    []invalidation.Rotated{{SecretARN: arn, Name: "dev-db", Reason: "updated"}}, only: true,
+		},
+		"a service event of other spelling": {
+			payload: call("AWS Service Event", `{"eventName":"RotationSucceeded","serviceEventDetails":{"secretId":"`+arn+`"}}`),
+			want:    []invalidation.Rotated{{SecretARN: arn, Reason: "rotated"}}, only: true,
+		},
+		"a call of another service": {payload: call("AWS API Call", `{"eventSource":"kms.amazonaws.com","eventName":"UpdateSecret","requestParameters":{"secretId":"dev-db"}}`)},
+		"a failed rotation":         {payload: call("AWS Service Event", `{"eventName":"RotationFailed","additionalEventData":{"SecretId":"`+arn+`"}}`)},
+		"a read":                    {payload: call("AWS API Call", `{"eventName":"GetSecretValue","requestParameters":{"secretId":"dev-db"}}`)},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -114,15 +133,59 @@ func TestParse(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, seed := range []string{ours, native, sqs(ours, "x"), call("AWS API Call", `{"eventName":"PutSecretValue"}`)} {
+	for _, seed := range []string{ours, native, sqs(ours, "x"), sqs(`{"Type":"Notification","Message":` + quoted(ours) + `}`), call("AWS API Call", `{"eventName":"PutSecretValue"}`), strings.Repeat("[", 9999) + "detail-type"} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, payload []byte) {
-		changes, _ := invalidation.Parse(payload)
+		changes, only := invalidation.Parse(payload)
+		seen := map[invalidation.Rotated]bool{}
 		for _, c := range changes {
-			if c.SecretARN == "" && c.Name == "" {
-				t.Errorf("a change of no secret: %+v", c)
+			if c.SecretARN == "" && c.Name == "" || seen[c] {
+				t.Errorf("a change of no secret, or one given twice: %+v", c)
 			}
+			seen[c] = true
+		}
+		// One message tells of one change at most, however it is made.
+		if records := bytes.Count(payload, []byte("{")); len(changes) > max(1, records) {
+			t.Errorf("%d changes in a payload of %d objects", len(changes), records)
+		}
+		// What the middleware makes of it: all news is consumed, and what is none
+		// passes as it is.
+		next := new(echo)
+		if _, err := invalidation.Handler(newClient(&store{}), next).Invoke(t.Context(), payload); err != nil {
+			t.Fatal(err)
+		}
+		if passed := len(next.got) == 1; passed == only {
+			t.Errorf("only news: %v, passed on: %v", only, passed)
+		}
+		if len(changes) == 0 && !only && !strings.Contains(string(payload), "Records") && next.got[0] != string(payload) {
+			t.Errorf("a payload was changed to %q", next.got[0])
 		}
 	})
+}
+
+// A message of the largest size, and a batch of them, costs one decode and tells
+// of no more than it has messages.
+func TestHostilePayloads(t *testing.T) {
+	t.Parallel()
+	large := `{"source":"rekey","detail-type":"Secret Rotated","detail":{"secretArn":"` + strings.Repeat("a", 1<<20) + `"}}`
+	deep := `{"source":"rekey","detail-type":"Secret Rotated","detail":` + strings.Repeat(`{"a":`, 1<<17) + `1` + strings.Repeat("}", 1<<17) + `}`
+	many := sqs(slices.Repeat([]string{ours}, 10_000)...)
+	tests := map[string]struct {
+		payload string
+		changes int
+	}{
+		"a name of a megabyte":             {large, 1},
+		"a detail of 131,072 levels":       {deep, 0},
+		"ten thousand times the same news": {many, 1},
+		"half of it":                       {many[:len(many)/2], 0},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if changes, _ := invalidation.Parse([]byte(tt.payload)); len(changes) != tt.changes {
+				t.Errorf("%d changes, want %d", len(changes), tt.changes)
+			}
+		})
+	}
 }
