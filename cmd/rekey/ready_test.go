@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -19,24 +20,57 @@ func ready(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: ready FILE")
 	}
 	path := ts.MkAbs(args[0])
+	var r readiness
+	until(ts, args[0]+" is there", func() bool {
+		data, err := os.ReadFile(path)
+		if err == nil {
+			ts.Check(json.Unmarshal(data, &r))
+		}
+		return err == nil
+	})
+	for name, value := range map[string]string{
+		"AWS_ENDPOINT_URL": r.AWS, "AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "operator", "AWS_SECRET_ACCESS_KEY": "operator",
+		"API": r.API, "ADMIN_TOKEN": r.AdminToken,
+	} {
+		ts.Setenv(name, value)
+	}
+}
+
+// setFrom is the script command "setfrom NAME FILE": it waits for a file to be
+// there, and sets a variable to its text.
+func setFrom(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: setfrom NAME FILE")
+	}
+	text := ""
+	until(ts, args[1]+" is there", func() bool {
+		data, err := os.ReadFile(ts.MkAbs(args[1]))
+		text = strings.TrimSpace(string(data))
+		return err == nil
+	})
+	ts.Setenv(args[0], text)
+}
+
+// waitFor is the script command "waitfor FILE TEXT": it waits until a file has
+// a text in it.
+func waitFor(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: waitfor FILE TEXT")
+	}
+	until(ts, args[0]+" has "+args[1], func() bool {
+		data, err := os.ReadFile(ts.MkAbs(args[0]))
+		return err == nil && strings.Contains(string(data), args[1])
+	})
+}
+
+// until waits for something to be so.
+func until(ts *testscript.TestScript, what string, isSo func() bool) {
 	deadline := time.Now().Add(readyWait)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for range tick.C {
-		data, err := os.ReadFile(path)
-		if err == nil {
-			var r readiness
-			ts.Check(json.Unmarshal(data, &r))
-			for name, value := range map[string]string{
-				"AWS_ENDPOINT_URL": r.AWS, "AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "operator", "AWS_SECRET_ACCESS_KEY": "operator",
-				"API": r.API, "ADMIN_TOKEN": r.AdminToken,
-			} {
-				ts.Setenv(name, value)
-			}
-			return
-		}
+	for ; !isSo(); <-tick.C {
 		if time.Now().After(deadline) {
-			ts.Fatalf("%s is not there after %v", path, readyWait)
+			ts.Fatalf("after %v it is not so: %s", readyWait, what)
 		}
 	}
 }

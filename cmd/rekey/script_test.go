@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"log"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -19,12 +20,19 @@ func TestMain(m *testing.M) {
 	if len(os.Args) == 3 && os.Args[1] == "function" {
 		os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) // as a test's engine starts it
 	}
-	testscript.Main(m, map[string]func(){"rekey": func() {
-		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-		code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
-		stop()
-		os.Exit(code)
-	}})
+	testscript.Main(m, map[string]func(){
+		"rekey": func() {
+			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+			code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+			stop()
+			os.Exit(code)
+		},
+		"httpget": func() {
+			if err := httpget(os.Args); err != nil {
+				log.Fatal(err)
+			}
+		},
+	})
 }
 
 func TestScripts(t *testing.T) {
@@ -54,6 +62,8 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"ready":   ready,
 			"nowhere": nowhere,
+			"setfrom": setFrom,
+			"waitfor": waitFor,
 		},
 	})
 }

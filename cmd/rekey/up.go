@@ -106,8 +106,13 @@ func (r readiness) write(path string) error {
 	if err != nil {
 		return err
 	}
+	return writeWhole(path, append(data, '\n'))
+}
+
+// writeWhole makes a file that only its owner may read, in one step.
+func writeWhole(path string, data []byte) error {
 	partial := path + ".partial"
-	if err := os.WriteFile(partial, append(data, '\n'), 0o600); err != nil {
+	if err := os.WriteFile(partial, data, 0o600); err != nil {
 		return err
 	}
 	return os.Rename(partial, path)
