@@ -32,8 +32,8 @@
 // was read. If the board cannot be read, the client goes on as if there was
 // none.
 //
-// [Client.FetchStage] and [Secret.Supersedes] are for connectors that try
-// other versions after an authentication failure.
+// When a credential is refused all the same, [Use] and [Client.Ladder] find the
+// version that works.
 //
 // # Values
 //

@@ -23,6 +23,9 @@ type entry struct {
 	gen    int64
 	wanted string
 	hooks  []*func(before, after *Secret)
+	struck []string // versions that were revoked, the latest last
+
+	ladder atomic.Pointer[Ladder] // nil until it is asked for
 }
 
 // A hold says what is known against the value of a state.

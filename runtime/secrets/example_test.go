@@ -2,8 +2,10 @@ package secrets_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"github.com/rekey-go/rekey/runtime/secrets"
@@ -41,4 +43,40 @@ func ExampleSecret() {
 	}
 	fmt.Printf("%v %+v %s\n", secret, secret, secret)
 	// Output: secret(dev-external-api-keys@v1) secret(dev-external-api-keys@v1) secret(dev-external-api-keys@v1)
+}
+
+// A pending value is what a server wants between two steps of a rotation.
+func ExampleUse() {
+	client := secrets.New(staged{"AWSCURRENT": `{"key":"old"}`, "AWSPENDING": `{"key":"new"}`})
+	type value struct{ Key string }
+	ref := secrets.Bind[value](client, "external-api-keys")
+
+	errRefused := errors.New("401 Unauthorized")
+	refused := func(err error) bool { return errors.Is(err, errRefused) }
+	err := secrets.Use(context.Background(), ref, refused, func(_ context.Context, v value) error {
+		if v.Key != "new" {
+			return errRefused
+		}
+		fmt.Println("accepted")
+		return nil
+	})
+	fmt.Println(err)
+	// Output:
+	// accepted
+	// <nil>
+}
+
+// staged is a Secrets Manager with a value for each label.
+type staged map[string]string
+
+func (s staged) GetSecretValue(_ context.Context, in *secretsmanager.GetSecretValueInput, _ ...func(*secretsmanager.Options)) (*secretsmanager.GetSecretValueOutput, error) {
+	label := aws.ToString(in.VersionStage)
+	if label == "" {
+		label = "AWSCURRENT"
+	}
+	return &secretsmanager.GetSecretValueOutput{Name: in.SecretId, VersionId: new("version of " + label), SecretString: new(s[label])}, nil
+}
+
+func (staged) PutSecretValue(context.Context, *secretsmanager.PutSecretValueInput, ...func(*secretsmanager.Options)) (*secretsmanager.PutSecretValueOutput, error) {
+	return nil, errors.ErrUnsupported
 }

@@ -47,6 +47,7 @@ func (c *Client) Invalidate(ctx context.Context, r Rotated) error {
 func (c *Client) supersede(ctx context.Context, e *entry, r Rotated) *flight {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.strike(r)
 	s := e.state.Load()
 	switch {
 	case s == nil && e.flight == nil:

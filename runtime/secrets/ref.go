@@ -43,6 +43,11 @@ func (r *Ref[T]) Get(ctx context.Context) (T, error) {
 		var zero T
 		return zero, err
 	}
+	return r.decode(s)
+}
+
+// decode returns the value of a version.
+func (r *Ref[T]) decode(s *Secret) (T, error) {
 	if d := r.last.Load(); d != nil && d.of == s.value {
 		return d.value, d.err
 	}

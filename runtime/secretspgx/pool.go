@@ -4,37 +4,24 @@ import (
 	"context"
 	"crypto/x509"
 	"fmt"
-	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/rekey-go/rekey/runtime/refused"
 	"github.com/rekey-go/rekey/runtime/secrets"
 )
 
 // A Pool is a pool of connections to PostgreSQL. It is safe for concurrent
 // use.
 type Pool struct {
-	client *secrets.Client
-	name   string
+	ladder *secrets.Ladder
 	opts   Options
 	roots  *x509.CertPool
 	pool   *pgxpool.Pool
 	stop   func() // ends the calls on a change of the secret
-
-	// detour is the login that is used in place of a current one that was
-	// refused; nil where there is none.
-	detour atomic.Pointer[detour]
-	// climbing holds one token: who has it climbs the ladder.
-	climbing chan struct{}
-}
-
-// A detour replaces one version of the secret by another.
-type detour struct {
-	around string // id of the version that was refused while it was current
-	by     *secrets.Secret
 }
 
 // baseConfig keeps pgx from reading a login out of the environment: every
@@ -65,7 +52,7 @@ func NewPool(client *secrets.Client, name string, optFns ...func(*Options)) (*Po
 	if opts.Configure != nil {
 		opts.Configure(cfg)
 	}
-	p := &Pool{client: client, name: name, opts: opts, roots: roots, climbing: make(chan struct{}, 1)}
+	p := &Pool{ladder: client.Ladder(name), opts: opts, roots: roots}
 	cfg.BeforeConnect = p.beforeConnect
 	cfg.ShouldPing = shouldPing
 	if p.pool, err = pgxpool.NewWithConfig(context.Background(), cfg); err != nil {
@@ -90,14 +77,39 @@ func (p *Pool) Close() {
 // Stat returns the pool's counts.
 func (p *Pool) Stat() *pgxpool.Stat { return p.pool.Stat() }
 
+// An attempt goes with the context of an acquisition to the connection that is
+// made for it, if one has to be made.
+type attempt struct {
+	login *secrets.Secret // to log in with, and then what was logged in with; nil for what comes first
+}
+
+type attemptKey struct{}
+
+// beforeConnect sets the login of a new connection.
+func (p *Pool) beforeConnect(ctx context.Context, cfg *pgx.ConnConfig) (err error) {
+	a, ok := ctx.Value(attemptKey{}).(*attempt)
+	if !ok { // the pool makes connections of its own accord, too
+		a = new(attempt)
+	}
+	if a.login == nil {
+		if a.login, err = p.ladder.First(ctx); err != nil {
+			return err
+		}
+	}
+	return p.opts.login(cfg, a.login, p.roots)
+}
+
 // Acquire returns a connection, to be released. It climbs the ladder if the
 // login is refused. The error wraps one of package secrets where the secret
 // could not be read.
 func (p *Pool) Acquire(ctx context.Context) (*pgxpool.Conn, error) {
-	a := new(attempt)
-	conn, err := p.pool.Acquire(context.WithValue(ctx, attemptKey{}, a))
-	if refused(err) && a.used != nil {
-		conn, err = p.climb(ctx, a, err)
+	first := new(attempt)
+	conn, err := p.pool.Acquire(context.WithValue(ctx, attemptKey{}, first))
+	if refused.Postgres(err) && first.login != nil {
+		err = p.ladder.Climb(ctx, first.login, err, refused.Postgres, func(ctx context.Context, s *secrets.Secret) (err error) {
+			conn, err = p.pool.Acquire(context.WithValue(ctx, attemptKey{}, &attempt{login: s}))
+			return err
+		})
 	}
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the database: %w", err)

@@ -13,12 +13,11 @@
 //
 // While a single user's password is rotated, there is a moment in which only
 // the pending password works, and AWSCURRENT is still the one before. So when
-// PostgreSQL refuses a login (SQLSTATE 28P01 or 28000), the pool asks Secrets
-// Manager for AWSCURRENT again, then for AWSPENDING, then for AWSPREVIOUS, and
-// tries what it has not tried yet: at most three logins, so that no account is
-// locked out, and no longer than the caller's context allows. What worked is
-// used for further connections until AWSCURRENT changes. One climbs for all
-// who wait. A role that may not read these labels skips them.
+// PostgreSQL refuses a login (SQLSTATE 28P01 or 28000), the pool climbs the
+// [secrets.Ladder] of the secret, which finds the version that works: with at
+// most three logins, and no longer than the caller's context allows. When all
+// are refused, the pool goes on with the connections that it has and tries no
+// login for a second, and longer after each time: accounts are not locked.
 //
 // # The value
 //
