@@ -230,29 +230,63 @@ func (w *worker) open(path string, fn func(io.Reader) error) (err error) {
 	return fn(w.zip)
 }
 
-// records sends the records of a stream in batches.
+// records sends the records of a stream in batches. What is damaged is left
+// out, and the error tells of it in the end.
 func (w *worker) records(ctx context.Context, r io.Reader) error {
 	w.scan.reset(r)
 	b := batch{data: w.buffer()}
+	var left leftOut
 	for {
 		raw, err := w.scan.next()
 		if err == nil {
 			b.data = append(b.data, raw...)
 			b.ends = append(b.ends, len(b.data))
 		}
-		if len(b.ends) > 0 && (err != nil || len(b.data) >= batchSize) {
+		more := left.add(err)
+		if len(b.ends) > 0 && (!more || len(b.data) >= batchSize) {
 			send(ctx, w.out, b)
 			b = batch{data: w.buffer()}
 		}
 		switch {
-		case errors.Is(err, io.EOF):
-			return nil
-		case err != nil:
-			return err
+		case !more:
+			return left.err(err)
 		case ctx.Err() != nil:
 			return ctx.Err()
 		}
 	}
+}
+
+// leftOut counts the records that could not be read.
+type leftOut struct {
+	count int
+	first *damage
+}
+
+// add notes an error, and reports whether there may be more records.
+func (l *leftOut) add(err error) bool {
+	d, ok := errors.AsType[*damage](err)
+	if !ok {
+		return err == nil
+	}
+	if l.count++; l.first == nil {
+		l.first = d
+	}
+	return true
+}
+
+// err says what was left out of a stream that ended with an error.
+func (l *leftOut) err(end error) error {
+	switch {
+	case errors.Is(end, io.EOF) && l.count == 0:
+		return nil
+	case errors.Is(end, io.EOF) && l.count == 1:
+		return l.first
+	case errors.Is(end, io.EOF):
+		return fmt.Errorf("%d records: the first: %w", l.count, l.first)
+	case l.count == 0:
+		return fmt.Errorf("the rest of it: %w", end)
+	}
+	return fmt.Errorf("the rest of it, and %d records before: %w", l.count, end)
 }
 
 func (w *worker) buffer() []byte {

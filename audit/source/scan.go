@@ -3,7 +3,6 @@ package source
 import (
 	"bytes"
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -40,8 +39,44 @@ func indexNeedle(text []byte, from int) int {
 	}
 }
 
-// errTooLarge means that a record is larger than maxRecord.
-var errTooLarge = errors.New("a record is larger than 1 MiB")
+// indexEscape returns the place of the first letter or dot from a place on that
+// is written as an escape, as nobody needs to but JSON allows: \u0073. It
+// returns -1 if there is none.
+func indexEscape(text []byte, from int) int {
+	const mark, length = `\u00`, len(`\u0073`)
+	for at := from; ; at += len(mark) {
+		hit := bytes.Index(text[at:], []byte(mark))
+		if hit < 0 || at+hit+length > len(text) {
+			return -1
+		}
+		at += hit
+		switch code := text[at+len(mark):]; code[0] {
+		case '6', '7':
+			return at
+		case '2':
+			if code[1]|' ' == 'e' {
+				return at
+			}
+		}
+	}
+}
+
+// The damages that a stream goes on after.
+var (
+	errTooLarge = errors.New("a record is larger than 1 MiB")
+	errBroken   = errors.New("a record is no JSON")
+	errCutOff   = errors.New("a record is cut off")
+)
+
+// A damage is a record that could not be read, and where: the next one may be
+// sound.
+type damage struct {
+	at  int64 // in the stream
+	err error
+}
+
+func (d *damage) Error() string { return fmt.Sprintf("%v, about byte %d", d.err, d.at) }
+func (d *damage) Unwrap() error { return d.err }
 
 // A scanner finds the records of Secrets Manager in a stream of JSON, whatever
 // is around them: the list of a log file, a bare list, a record per line, the
@@ -51,10 +86,14 @@ var errTooLarge = errors.New("a record is larger than 1 MiB")
 // back to where the object begins whose event source that is, and forward to
 // where it ends. All that lies between such records is passed over at the
 // speed of a search for a text.
+//
+// An object within a record is not taken for one, whatever it says: a caller
+// can write what they like into the parameters of a call.
 type scanner struct {
 	r     io.Reader
 	buf   []byte
 	n     int   // bytes in buf
+	base  int64 // bytes of the stream before buf
 	eof   bool  // nothing follows buf[:n]
 	err   error // why, if it is not the end of the stream
 	start int   // what lies before was looked at
@@ -62,36 +101,45 @@ type scanner struct {
 	floor int
 	// cut is whether something after that end was forgotten.
 	cut bool
+	// plain and strange are where the next needle is, and the next letter that
+	// is written as an escape; none is len(buf), and what lies before start is
+	// not known.
+	plain, strange int
 }
 
 func newScanner(r io.Reader) *scanner {
-	return &scanner{r: r, buf: make([]byte, windowSize)}
+	return &scanner{r: r, buf: make([]byte, windowSize), plain: -1, strange: -1}
 }
 
 // reset makes the scanner ready for another stream.
 func (s *scanner) reset(r io.Reader) {
-	*s = scanner{r: r, buf: s.buf}
+	*s = scanner{r: r, buf: s.buf, plain: -1, strange: -1}
 }
 
-// next returns the next record, which is valid until the following call, or
-// io.EOF.
+// next returns the next record, which is valid until the following call. Its
+// error is io.EOF, a *damage, after which there may be more records, or what
+// ends the stream.
 func (s *scanner) next() ([]byte, error) {
 	for {
-		at := indexNeedle(s.buf[:s.n], s.start)
-		if at < 0 {
+		at, isPlain := s.hit()
+		if at == len(s.buf) {
 			if err := s.fill(max(s.start, s.n-len(needle)+1)); err != nil {
 				return nil, err
 			}
 			continue
 		}
-		found, end, err := s.around(at)
+		look := s.around
+		if !isPlain {
+			look = s.disguised
+		}
+		found, end, err := look(at)
 		switch {
 		case errors.Is(err, errPartial):
 			if err := s.fill(at); err != nil {
-				return nil, err
+				return nil, s.damaged(at, err)
 			}
 		case err != nil:
-			return nil, err
+			return nil, s.damaged(at, err)
 		case found != nil:
 			s.start, s.floor, s.cut = end, end, false
 			return found, nil
@@ -101,6 +149,33 @@ func (s *scanner) next() ([]byte, error) {
 	}
 }
 
+// hit returns the next place to look at, or len(s.buf).
+func (s *scanner) hit() (at int, isPlain bool) {
+	if s.plain < s.start {
+		if s.plain = indexNeedle(s.buf[:s.n], s.start); s.plain < 0 {
+			s.plain = len(s.buf)
+		}
+	}
+	if s.strange < s.start {
+		if s.strange = indexEscape(s.buf[:s.n], s.start); s.strange < 0 {
+			s.strange = len(s.buf)
+		}
+	}
+	return min(s.plain, s.strange), s.plain <= s.strange
+}
+
+// damaged is the error of a record about a place. The search goes on after the
+// place, for records that begin after it.
+func (s *scanner) damaged(at int, err error) error {
+	switch {
+	case errors.Is(err, errTooLarge), errors.Is(err, errBroken), errors.Is(err, errCutOff):
+		s.start = min(at+len(needle), s.n)
+		s.floor, s.cut = s.start, false
+		return &damage{at: s.base + int64(at), err: err}
+	}
+	return err
+}
+
 // fill reads more, and forgets what lies more than a record before from, at
 // which the search goes on.
 func (s *scanner) fill(from int) error {
@@ -108,9 +183,11 @@ func (s *scanner) fill(from int) error {
 		return s.end()
 	}
 	s.start = from
+	s.plain, s.strange = -1, -1
 	if drop := max(from-maxRecord, 0); drop > 0 && s.n == len(s.buf) {
 		copy(s.buf, s.buf[drop:s.n])
 		s.n -= drop
+		s.base += int64(drop)
 		s.start -= drop
 		s.cut = s.cut || s.floor < drop
 		s.floor = max(s.floor-drop, 0)
@@ -156,70 +233,114 @@ func (s *scanner) around(at int) (found []byte, end int, err error) {
 	case after == s.n && !s.eof:
 		return nil, 0, errPartial
 	case open > s.floor && s.buf[open-1] == '\\':
-		return s.quoted(open)
+		return s.within(open)
 	case after == s.n || s.buf[after] != '"':
 		return nil, after, nil // the beginning of a longer text
 	}
-	for i := open; ; {
-		begin, ok := enclosing(s.buf[s.floor:i])
-		if !ok {
-			if s.cut {
-				return nil, 0, errTooLarge
-			}
-			return nil, after, nil
-		}
-		i = s.floor + begin
-		if s.buf[i] != '{' {
-			continue
-		}
-		length, kind := object(s.buf[i:s.n])
-		switch kind {
-		case incomplete:
-			return nil, 0, s.partial(i)
-		case record:
-			return s.buf[i : i+length], i + length, nil
-		case wrapper:
-			return nil, after, nil
-		case plain:
-		}
-	}
+	return s.enclosing(open, after)
 }
 
-// partial is the error of an object that begins at a place and does not end in
-// what was read.
+// disguised does what around does for a text with a letter, at a place, that is
+// written as an escape.
+func (s *scanner) disguised(at int) ([]byte, int, error) {
+	begin, length, err := s.textAt(at)
+	end := begin + length
+	switch {
+	case err != nil:
+		return nil, 0, err
+	case length == 0: // whatever it is in the middle of
+		if end = at + 1 + bytes.IndexByte(s.buf[at:s.n], '"'); end == at {
+			end = s.n
+		}
+		return nil, end, nil
+	case string(unquoted(s.buf[begin:end])) != needle:
+		return nil, end, nil
+	}
+	return s.enclosing(begin, end)
+}
+
+// textAt returns the string that a place is in; its length is zero if that is
+// not known.
+func (s *scanner) textAt(at int) (begin, length int, err error) {
+	begin = stringBegin(s.buf[s.floor:at])
+	if begin < 0 {
+		return 0, 0, nil
+	}
+	begin += s.floor
+	length, ok := stringEnd(s.buf[begin:s.n])
+	if !ok {
+		return begin, 0, s.partial(begin)
+	}
+	return begin, length, nil
+}
+
+// within returns the record that stands as the text of a JSON string, as in an
+// answer of LookupEvents, given a place in the string; or the record that has
+// the string in it.
+func (s *scanner) within(at int) ([]byte, int, error) {
+	begin, length, err := s.textAt(at)
+	if err != nil || length == 0 {
+		return nil, at + len(needle), err
+	}
+	end := begin + length
+	if found, after, err := s.enclosing(begin, end); found != nil || err != nil {
+		return found, after, err
+	}
+	inner := bytes.TrimSpace(unquoted(s.buf[begin:end]))
+	if n, kind := object(inner); kind == record && n == len(inner) {
+		return inner, end, nil
+	}
+	return nil, end, nil // a text that mentions the service
+}
+
+// enclosing returns the record that a string is in: the outermost object around
+// it that is one.
+func (s *scanner) enclosing(begin, after int) (found []byte, end int, err error) {
+	for i := begin; ; {
+		open, ok := enclosing(s.buf[s.floor:i])
+		if !ok {
+			break
+		}
+		i = s.floor + open
+		if s.buf[i] == '{' {
+			length, kind := object(s.buf[i:s.n])
+			switch kind {
+			case incomplete:
+				return nil, 0, s.partial(i)
+			case broken:
+				return nil, 0, errBroken
+			case record:
+				found, end = s.buf[i:i+length], i+length
+			case wrapper:
+				if !isMember(s.buf[s.floor:i]) {
+					return found, max(end, after), nil
+				}
+			case plain:
+			}
+		}
+		if found != nil && !isMember(s.buf[s.floor:i]) {
+			return found, end, nil
+		}
+	}
+	switch {
+	case found != nil:
+		return found, end, nil
+	case s.cut:
+		return nil, 0, errTooLarge
+	}
+	return nil, after, nil
+}
+
+// partial is the error of what begins at a place and does not end in what was
+// read.
 func (s *scanner) partial(begin int) error {
 	switch {
+	case s.eof && s.err != nil:
+		return s.err
 	case s.eof:
-		return cmp.Or(s.err, io.ErrUnexpectedEOF)
+		return errCutOff
 	case s.n-begin > maxRecord:
 		return errTooLarge
 	}
 	return errPartial
-}
-
-// quoted returns the record that stands as the text of a JSON string, as in an
-// answer of LookupEvents, given a place in the string.
-func (s *scanner) quoted(at int) ([]byte, int, error) {
-	begin := at
-	for begin >= s.floor && (s.buf[begin] != '"' || escaped(s.buf[s.floor:begin])) {
-		begin--
-	}
-	if begin < s.floor {
-		if s.cut {
-			return nil, 0, errTooLarge
-		}
-		return nil, at + len(needle), nil
-	}
-	length, ok := stringEnd(s.buf[begin:s.n])
-	if !ok {
-		return nil, 0, s.partial(begin)
-	}
-	var text string
-	if json.Unmarshal(s.buf[begin:begin+length], &text) == nil {
-		inner := bytes.TrimSpace([]byte(text))
-		if n, kind := object(inner); kind == record && n == len(inner) {
-			return inner, begin + length, nil
-		}
-	}
-	return nil, begin + length, nil // a text that mentions the service
 }

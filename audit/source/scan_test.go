@@ -15,17 +15,23 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// ids scans a stream and returns the event ids of the records in it.
+// ids scans a stream and returns the event ids of the records in it, and what
+// was wrong with it.
 func ids(r io.Reader) ([]string, error) {
 	s := newScanner(r)
 	var found []string
+	var wrong error
 	for {
 		raw, err := s.next()
 		if errors.Is(err, io.EOF) {
-			return found, nil
+			return found, wrong
+		}
+		if _, ok := errors.AsType[*damage](err); ok {
+			wrong = errors.Join(wrong, err)
+			continue
 		}
 		if err != nil {
-			return found, err
+			return found, errors.Join(wrong, err)
 		}
 		var rec struct{ EventID string }
 		if err := json.Unmarshal(raw, &rec); err != nil {
@@ -138,12 +144,14 @@ func TestScannerLargeRecords(t *testing.T) {
 		want []string
 		err  error
 	}{
-		"as large as allowed":      {`[` + filler + record(maxRecord-200) + `]`, []string{"large"}, nil},
-		"larger than a window":     {`[` + filler + record(windowSize) + `]`, nil, errTooLarge},
-		"cut off before its name":  {`[` + read + `,` + read[:100], []string{"read"}, io.ErrUnexpectedEOF},
-		"cut off":                  {`[` + read + `,` + read[:len(read)-1], []string{"read"}, io.ErrUnexpectedEOF},
-		"of something else":        {`[` + filler + strings.ReplaceAll(record(windowSize), "secretsmanager", "s3") + `,` + read + `]`, []string{"read"}, nil},
-		"a stream that breaks off": {`[` + read + `,`, []string{"read"}, iotest.ErrTimeout},
+		"as large as allowed":         {`[` + filler + record(maxRecord-200) + `]`, []string{"large"}, nil},
+		"larger than a window":        {`[` + filler + record(windowSize) + `]`, nil, errTooLarge},
+		"cut off before its name":     {`[` + read + `,` + read[:100], []string{"read"}, io.ErrUnexpectedEOF},
+		"cut off":                     {`[` + read + `,` + read[:len(read)-1], []string{"read"}, errCutOff},
+		"too large, then a sound one": {`[` + record(windowSize) + `,` + read + `]`, []string{"read"}, errTooLarge},
+		"too large after its name":    {`[` + read[:len(read)-1] + `,"pad":"` + strings.Repeat("x", 2*windowSize) + `"},` + key + `]`, []string{"key"}, errTooLarge},
+		"of something else":           {`[` + filler + strings.ReplaceAll(record(windowSize), "secretsmanager", "s3") + `,` + read + `]`, []string{"read"}, nil},
+		"a stream that breaks off":    {`[` + read + `,`, []string{"read"}, iotest.ErrTimeout},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -159,6 +167,84 @@ func TestScannerLargeRecords(t *testing.T) {
 				t.Errorf("ids (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestScannerGoesOnAfterBrokenJSON(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		text string
+		want []string
+		err  error
+	}{
+		"a record that ends in a text":            {`{"Records":[` + read[:len(read)-3] + `,` + key + `,` + last + `]}`, []string{"key", "last"}, errBroken},
+		"a record that ends in a name":            {`{"Records":[` + read[:40] + `,` + key + `]}`, []string{"key"}, nil},
+		"a record that ends in an object":         {`{"Records":[` + read[:len(read)-1] + `,"resources":[{` + `,` + key + `]}`, []string{"key"}, errBroken},
+		"a record that begins in a text":          {`{"Records":[` + read[60:] + `,` + key + `]}`, []string{"key"}, nil},
+		"two halves":                              {`{"Records":[` + strings.TrimSuffix(other, "}") + `,` + read[strings.Index(read, `"eventSource"`):] + `,` + last + `]}`, []string{"last"}, errBroken},
+		"a line that is cut off":                  {read[:len(read)-2] + "\n" + key + "\n", []string{"key"}, errBroken},
+		"brackets of two kinds":                   {`[` + read[:len(read)-1] + `],` + key + `]`, []string{"key"}, errBroken},
+		"a member without a value":                {`[` + read[:len(read)-1] + `,"a":},` + key + `]`, []string{"key"}, errBroken},
+		"a word that is none of JSON's":           {`[` + read[:len(read)-1] + `,"a":nil},` + key + `]`, []string{"key"}, errBroken},
+		"objects in objects without an end":       {`[` + read[:len(read)-1] + strings.Repeat(`,"a":{"b":1`, 300) + `,` + key + `]`, []string{"key"}, errBroken},
+		"bytes of something else between records": {read + "\x00\xff\x1f\x8b" + key, []string{"read", "key"}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, err := ids(strings.NewReader(tt.text))
+			if !errors.Is(err, tt.err) || tt.err == nil && err != nil {
+				t.Errorf("error %v, want %v", err, tt.err)
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("ids (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// What a caller writes into a call is no record of its own.
+func TestScannerIsNotDeceived(t *testing.T) {
+	t.Parallel()
+	const forged = `{"eventSource":"secretsmanager.amazonaws.com","eventName":"GetSecretValue","eventID":"forged"}`
+	text, err := json.Marshal(forged)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tt := range map[string]struct {
+		parameters string
+		want       string
+	}{
+		"in a map of tags":      {`{"tags":` + forged + `}`, "outer"},
+		"in a text":             {`{"description":` + string(text) + `}`, "outer"},
+		"in a text of its name": {`{"CloudTrailEvent":` + string(text) + `}`, "outer"},
+		"in a detail":           {`{"detail":{"detail":` + forged + `}}`, "outer"},
+		"as the parameters":     {forged, "outer"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			outer := `{"eventSource":"lambda.amazonaws.com","requestParameters":` + tt.parameters + `,"eventID":"outer"}`
+			for _, text := range []string{`{"Records":[` + outer + `]}`, outer + "\n" + outer, `{"Records" : [ ` + strings.ReplaceAll(outer, `":`, `" : `) + `]}`} {
+				got, err := ids(strings.NewReader(text))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !contains(got, "outer") || contains(got, "forged") {
+					t.Errorf("found %q in %s", got, text)
+				}
+			}
+		})
+	}
+}
+
+func TestScannerReadsEscapes(t *testing.T) {
+	t.Parallel()
+	escape := strings.NewReplacer("secretsmanager.amazonaws.com", `s\u0065cretsmanager\u002Eamazonaws.com`, "eventSource", `\u0065ventSourc\u0065`).Replace
+	text := `{"Records":[` + escape(read) + `,{"eventSource":"s3.amazonaws.com","a":"\u003c\u0061\\u0062\"","eventID":"s3"},` + escape(last) + `,` + escape(policy) + `]}`
+	for name, r := range map[string]io.Reader{"at once": strings.NewReader(text), "byte by byte": iotest.OneByteReader(strings.NewReader(text))} {
+		got, err := ids(r)
+		if diff := cmp.Diff([]string{"read", "last", "policy"}, got); diff != "" || err != nil {
+			t.Errorf("%s (-want +got):\n%s%v", name, diff, err)
+		}
 	}
 }
 
