@@ -100,7 +100,7 @@ type Options struct {
 	RequiredTags []string
 }
 
-func (o Options) bulkSecrets() int {
+func (o *Options) bulkSecrets() int {
 	if o.BulkSecrets == 0 {
 		return 20
 	}

@@ -1,9 +1,10 @@
 package audit
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 )
@@ -17,14 +18,15 @@ type collector struct {
 	// seen is where each event's fact stands, by the event's id, and by the id
 	// that it shares with the same event in another account.
 	seen map[eventID]int32
+	// merged is where a fact went that turned out to be another one's event.
+	merged map[int32]int32
+	// oddIDs are the ids of events that are not written as UUIDs are.
+	oddIDs map[eventID]string
+	// keys are the KMS keys of secrets, by ARN, as their decrypts tell.
+	keys map[string]string
 
-	coverage coverage
-}
-
-// coverage counts what the records were.
-type coverage struct {
-	duplicates, replaced, malformed int
-	skipped                         []string
+	records, malformed int
+	skipped            []string
 }
 
 func newCollector(opts Options) *collector {
@@ -33,6 +35,9 @@ func newCollector(opts Options) *collector {
 		texts:      make(map[string]string),
 		principals: make(map[principal]*principal),
 		seen:       make(map[eventID]int32),
+		merged:     make(map[int32]int32),
+		oddIDs:     make(map[eventID]string),
+		keys:       make(map[string]string),
 	}
 }
 
@@ -53,7 +58,7 @@ func (c *collector) intern(text string) string {
 // take adds what a source yielded.
 func (c *collector) take(raw json.RawMessage, err error) error {
 	if skipped, ok := errors.AsType[*SkippedError](err); ok {
-		c.coverage.skipped = append(c.coverage.skipped, skipped.Error())
+		c.skipped = append(c.skipped, skipped.Error())
 		return nil
 	}
 	if err != nil {
@@ -61,7 +66,7 @@ func (c *collector) take(raw json.RawMessage, err error) error {
 	}
 	r, err := parse(raw)
 	if err != nil {
-		c.coverage.malformed++
+		c.malformed++
 		return nil //nolint:nilerr // counted, and told of in the coverage.
 	}
 	if r == nil || !c.inRange(r) {
@@ -78,54 +83,116 @@ func (c *collector) inRange(r *record) bool {
 	return (o.From.IsZero() || !r.at.Before(o.From.Truncate(time.Second))) && (o.To.IsZero() || !r.at.After(o.To))
 }
 
-// add keeps a record's fact, unless its event is known. Where the records of
-// one event differ, the better one is kept, so that their order does not
-// matter.
+// add keeps a record's fact, unless its event is known: then it keeps the one
+// of the two that says more, so that the order of records does not matter.
 func (c *collector) add(r *record) {
+	c.records++
 	f := c.newFact(r)
-	ids := []eventID{f.id}
-	if r.EventID == "" {
-		ids[0] = parseID(fmt.Sprintf("%s %s %s %s %s", r.EventTime, r.EventName, r.RequestID, f.ref, f.who.id))
+	if key := r.firstResource(); f.kind == kindDecrypt && key != "" {
+		c.keys[f.ref] = max(c.keys[f.ref], c.intern(key))
 	}
+	ids := []eventID{f.id}
 	if r.SharedEventID != "" {
 		ids = append(ids, parseID("shared "+r.SharedEventID))
 	}
-	corrects := r.Addendum.OriginalEventID
-	if corrects != "" {
-		ids = append(ids, parseID(corrects))
+	if r.Addendum.OriginalEventID != "" {
+		ids = append(ids, parseID(r.Addendum.OriginalEventID))
 	}
-	at, known := int32(len(c.facts)), false //nolint:gosec // two billion facts do not fit in memory.
-	for _, id := range ids {
-		if i, ok := c.seen[id]; ok {
-			at, known = i, true
-			break
-		}
+	at := c.place(ids)
+	if at == int32(len(c.facts)) { //nolint:gosec // two billion facts do not fit in memory.
+		c.facts = append(c.facts, f)
+	} else {
+		c.facts[at] = merge(&c.facts[at], &f)
 	}
 	for _, id := range ids {
 		c.seen[id] = at
 	}
-	switch {
-	case !known:
-		c.facts = append(c.facts, f)
-	case corrects != "":
-		c.coverage.replaced++
-		c.facts[at] = f
-	case r.SharedEventID != "" && r.UserIdentity.AccountID == r.RecipientAccountID && r.UserIdentity.ARN != "":
-		// The caller's side of a call between accounts knows who called.
-		c.coverage.duplicates++
-		if c.facts[at].id != f.id {
-			f.ref = better(c.facts[at].ref, f.ref)
-			c.facts[at] = f
-		}
-	default:
-		c.coverage.duplicates++
-	}
 }
 
-// better is the reference to a secret that says more.
-func better(a, b string) string {
-	if strings.HasPrefix(a, "arn:") || b == "" {
-		return a
+// place is where the fact of an event stands that has these ids, or is to
+// stand. A record may show that two facts are of one event: they become one.
+func (c *collector) place(ids []eventID) int32 {
+	at := int32(len(c.facts)) //nolint:gosec // as in add.
+	for _, id := range ids {
+		i, ok := c.seen[id]
+		if !ok {
+			continue
+		}
+		for next, gone := c.merged[i]; gone; next, gone = c.merged[i] {
+			i = next
+		}
+		switch {
+		case at == int32(len(c.facts)): //nolint:gosec // as in add.
+			at = i
+		case at != i:
+			at, i = min(at, i), max(at, i)
+			c.facts[at] = merge(&c.facts[at], &c.facts[i])
+			c.merged[i] = at
+		}
 	}
-	return b
+	return at
+}
+
+// merge makes one fact of two of the same event: the better one, with the
+// better name of the secret.
+func merge(a, b *fact) fact {
+	if worse(a, b) {
+		a, b = b, a
+	}
+	out := *a
+	if !isARN(a.ref) && cmp.Or(compareBools(isARN(a.ref), isARN(b.ref)), cmp.Compare(len(a.ref), len(b.ref)), cmp.Compare(a.ref, b.ref)) < 0 {
+		out.ref = b.ref
+	}
+	return out
+}
+
+func isARN(text string) bool { return strings.HasPrefix(text, "arn:") }
+
+// worse reports whether the first of two facts of an event says less: a
+// correction is better than what it corrects, and the caller's side of a call
+// between two accounts knows who called. Otherwise any rule will do, if only
+// it does not depend on which came first.
+func worse(a, b *fact) bool {
+	return cmp.Or(
+		compareBools(a.corrects(), b.corrects()),
+		compareBools(a.isCallersSide(), b.isCallersSide()),
+		bytes.Compare(a.id[:], b.id[:]),
+		a.at.Compare(b.at),
+		cmp.Compare(a.action, b.action),
+		cmp.Compare(len(a.ref), len(b.ref)), cmp.Compare(a.ref, b.ref),
+		cmp.Compare(a.version, b.version),
+		cmp.Compare(a.ip, b.ip), cmp.Compare(a.agent, b.agent),
+		cmp.Compare(a.who.id, b.who.id), cmp.Compare(a.who.session, b.who.session),
+		compareBools(!a.denied, !b.denied), compareBools(!a.failed, !b.failed),
+	) < 0
+}
+
+func compareBools(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	}
+	return 1
+}
+
+// distinct lists the facts, one of each event, in the order of time.
+func (c *collector) distinct() []*fact {
+	facts := make([]*fact, 0, len(c.facts)-len(c.merged))
+	for i := range c.facts {
+		if _, gone := c.merged[int32(i)]; !gone {
+			facts = append(facts, &c.facts[i])
+		}
+	}
+	sortFacts(facts)
+	return facts
+}
+
+// eventID writes a fact's id as the record did.
+func (c *collector) eventID(f *fact) string {
+	if text, ok := c.oddIDs[f.id]; ok {
+		return text
+	}
+	return f.id.String()
 }

@@ -7,27 +7,32 @@ import (
 )
 
 // covered says what the report is based on.
-func (c *collector) covered(r *Report) Coverage {
+func (b *builder) covered(r *Report) Coverage {
 	out := Coverage{
-		From: c.opts.From.UTC(), To: c.opts.To.UTC(),
-		Events:     len(c.facts),
-		Duplicates: c.coverage.duplicates,
-		Replaced:   c.coverage.replaced,
-		Malformed:  c.coverage.malformed,
-		Notes:      []string{},
+		From: b.opts.From.UTC(), To: b.opts.To.UTC(),
+		Malformed: b.malformed,
+		Inventory: b.opts.Inventory != nil, Leases: b.opts.Leases != nil,
+		Notes: []string{},
 	}
-	accounts, regions := make(map[string]bool), make(map[string]bool)
+	var accounts, regions set
 	days := make(map[time.Time]bool)
-	for i := range c.facts {
-		f := &c.facts[i]
-		if out.FirstEvent.IsZero() || f.at.Before(out.FirstEvent) {
+	changesOfKeys := 0
+	for _, f := range b.facts {
+		if f.corrects() {
+			out.Replaced++
+		}
+		if f.kind == kindKey {
+			changesOfKeys++
+			continue
+		}
+		if out.Events == 0 {
 			out.FirstEvent = f.at
 		}
-		if f.at.After(out.LastEvent) {
-			out.LastEvent = f.at
-		}
-		accounts[f.account], regions[f.region] = true, true
-		days[f.at.Truncate(24*time.Hour)] = true
+		out.Events++
+		out.LastEvent = f.at
+		accounts.add(f.account)
+		regions.add(f.region)
+		days[f.at.Truncate(day)] = true
 		if f.kind == kindRead && f.secret == nil {
 			out.Unattributed++
 		}
@@ -38,9 +43,11 @@ func (c *collector) covered(r *Report) Coverage {
 			out.KMSEvents = true
 		}
 	}
-	out.Accounts, out.Regions = some(accounts), some(regions)
-	for _, s := range r.Secrets {
-		for _, a := range s.Accesses {
+	out.Duplicates = b.records - out.Events - changesOfKeys
+	out.Accounts, out.MoreAccounts = some(accounts)
+	out.Regions, out.MoreRegions = some(regions)
+	for i := range r.Secrets {
+		for _, a := range r.Secrets[i].Accesses {
 			for _, v := range a.Versions {
 				if v.VersionID == "" {
 					out.UnknownVersion += v.Reads
@@ -48,7 +55,7 @@ func (c *collector) covered(r *Report) Coverage {
 			}
 		}
 	}
-	out.Notes = append(out.Notes, c.notes(&out, days)...)
+	out.Notes = append(out.Notes, b.notes(&out, days)...)
 	return out
 }
 
@@ -58,7 +65,7 @@ func (c *collector) notes(out *Coverage, days map[time.Time]bool) []string {
 	note := func(format string, args ...any) { notes = append(notes, fmt.Sprintf(format, args...)) }
 	if out.Events == 0 {
 		note("no event of Secrets Manager was seen")
-		return append(notes, c.coverage.skipped...)
+		return append(notes, c.skipped...)
 	}
 	if !out.ReadEvents {
 		note("no read event was seen: the trail may log writes only")
@@ -68,7 +75,7 @@ func (c *collector) notes(out *Coverage, days map[time.Time]bool) []string {
 	} else if out.UnknownVersion > 0 {
 		note("the version that was read is not known in %s", plural(out.UnknownVersion, "case"))
 	}
-	if !out.From.IsZero() && out.FirstEvent.Sub(out.From) > 24*time.Hour {
+	if !out.From.IsZero() && out.FirstEvent.Sub(out.From) > day {
 		note("the first event is of %s, long after the start that was asked for", out.FirstEvent.Format(time.RFC3339))
 	}
 	if missing := missingDays(out.FirstEvent, out.LastEvent, days); len(missing) > 0 {
@@ -80,14 +87,14 @@ func (c *collector) notes(out *Coverage, days map[time.Time]bool) []string {
 	if out.Malformed > 0 {
 		note("%s could not be read", plural(out.Malformed, "record"))
 	}
-	return append(notes, c.coverage.skipped...)
+	return append(notes, c.skipped...)
 }
 
 func missingDays(first, last time.Time, days map[time.Time]bool) []time.Time {
 	var missing []time.Time
-	for day := first.Truncate(24 * time.Hour); !day.After(last); day = day.Add(24 * time.Hour) {
-		if !days[day] {
-			missing = append(missing, day)
+	for at := first.Truncate(day); !at.After(last); at = at.Add(day) {
+		if !days[at] {
+			missing = append(missing, at)
 		}
 	}
 	return slices.Clip(missing)

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"strings"
@@ -18,12 +19,16 @@ const (
 	kindRotation // an event that a rotation left
 	kindDecrypt
 	kindEncrypt
+	kindKey // a change of a KMS key
 )
 
 // kindOf is the kind of a record.
 func kindOf(r *record) kind {
 	if r.EventSource == kmsSource {
-		if r.EventName == "Decrypt" {
+		switch {
+		case r.isKeyChange():
+			return kindKey
+		case r.EventName == "Decrypt":
 			return kindDecrypt
 		}
 		return kindEncrypt
@@ -45,6 +50,9 @@ func kindOf(r *record) kind {
 // isService reports whether a record is of something that Secrets Manager did
 // by itself.
 func isService(r *record) bool {
+	if r.EventType == "AwsServiceEvent" {
+		return true
+	}
 	for _, prefix := range []string{"Rotation", "TestRotation", "StartSecretVersion", "CancelSecretVersion", "EndSecretVersion"} {
 		if strings.HasPrefix(r.EventName, prefix) {
 			return true
@@ -77,21 +85,40 @@ type fact struct {
 }
 
 // isRead reports whether a fact is a read that succeeded.
-func (f *fact) isRead() bool { return f.kind == kindRead && !f.denied && !f.failed }
+func (f *fact) isRead() bool { return f.kind == kindRead && f.ok() }
+
+// ok reports whether a call succeeded.
+func (f *fact) ok() bool { return !f.denied && !f.failed }
+
+// corrects reports whether a record takes the place of an earlier one.
+func (f *fact) corrects() bool { return f.rare != nil && f.rare.corrects }
+
+// isCallersSide reports whether a record was made for the account of who
+// called, and says who that was.
+func (f *fact) isCallersSide() bool { return f.who.account == f.account && isARN(f.who.id) }
+
+// isCall reports whether a fact is a call of Secrets Manager, and not what it
+// or KMS did by itself.
+func (f *fact) isCall() bool { return f.kind < kindRotation }
 
 // rare is what few records have.
 type rare struct {
 	message    string
 	token      string
 	stages     []string
-	arn, name  string // a pair that belongs together
-	list       []string
+	arn, name  string   // a pair that belongs together
+	list       []string // the secrets of a batch, as it names them
+	secrets    []*subject
 	catchAll   bool
 	forced     bool
 	window     time.Duration
 	due        time.Time
 	moved      string
 	madeResult string // the version that the answer names
+	lambda     string // the function that is to rotate
+	key        string // the KMS key
+	detail     string // of a change
+	corrects   bool   // it takes the place of an earlier record
 }
 
 // eventID identifies an event.
@@ -99,22 +126,34 @@ type eventID [16]byte
 
 // parseID makes a UUID its 16 bytes, and of anything else its hash.
 func parseID(text string) (id eventID) {
-	if len(text) == 36 {
-		var digits [32]byte
-		n := 0
-		for i := range len(text) {
-			if text[i] != '-' && n < len(digits) {
-				digits[n] = text[i]
-				n++
-			}
-		}
-		if _, err := hex.Decode(id[:], digits[:]); err == nil && n == len(digits) {
-			return id
-		}
+	if id, ok := parseUUID(text); ok {
+		return id
 	}
 	sum := sha256.Sum256([]byte(text))
 	copy(id[:], sum[:])
 	return id
+}
+
+func parseUUID(text string) (id eventID, ok bool) {
+	if len(text) != 36 {
+		return id, false
+	}
+	var digits [32]byte
+	n := 0
+	for i := range len(text) {
+		if text[i] != '-' && n < len(digits) {
+			digits[n] = text[i]
+			n++
+		}
+	}
+	_, err := hex.Decode(id[:], digits[:])
+	return id, err == nil && n == len(digits)
+}
+
+// String writes the id as a UUID.
+func (id eventID) String() string {
+	x := hex.EncodeToString(id[:])
+	return x[:8] + "-" + x[8:12] + "-" + x[12:16] + "-" + x[16:20] + "-" + x[20:]
 }
 
 // newFact keeps of a record what the report needs.
@@ -122,19 +161,21 @@ func (c *collector) newFact(r *record) fact {
 	p := &r.RequestParameters
 	f := fact{
 		at:      r.at,
-		id:      parseID(r.EventID),
+		id:      c.id(r),
 		action:  c.intern(r.EventName),
 		kind:    kindOf(r),
 		denied:  r.denied(),
 		who:     c.principal(r),
 		region:  c.intern(r.AWSRegion),
 		account: c.intern(accountOf(r)),
-		ref:     c.intern(r.secretID()),
 		stage:   c.intern(p.VersionStage),
 		ip:      c.intern(r.SourceIPAddress),
-		agent:   c.intern(agentFamily(r.UserAgent)),
+		agent:   c.intern(r.UserAgent),
 	}
 	f.failed = r.ErrorCode != "" && !f.denied
+	if f.kind != kindKey {
+		f.ref = c.intern(r.secretID())
+	}
 	switch f.kind {
 	case kindRead:
 		f.version, f.explicit = c.intern(p.VersionID), p.VersionID != ""
@@ -143,14 +184,28 @@ func (c *collector) newFact(r *record) fact {
 	case kindRotation:
 		f.version = c.intern(r.rotationToken())
 	}
-	f.rare = newRare(r, &f)
+	f.rare = c.newRare(r, &f)
 	return f
 }
 
+// id is the event's id. One that is not written as UUIDs are is remembered as
+// it is written; a record without one is itself.
+func (c *collector) id(r *record) eventID {
+	if r.EventID == "" {
+		return r.sum
+	}
+	id := parseID(r.EventID)
+	if id.String() != r.EventID {
+		c.oddIDs[id] = strings.Clone(r.EventID)
+	}
+	return id
+}
+
 // newRare returns what few records have, or nil if this one has nothing of it.
-func newRare(r *record, f *fact) *rare {
+func (c *collector) newRare(r *record, f *fact) *rare {
 	p := &r.RequestParameters
-	if f.kind != kindOther && f.kind != kindRotation && f.kind != kindBatch && !f.denied {
+	plain := f.kind == kindRead || f.kind == kindDescribe || f.kind == kindDecrypt || f.kind == kindEncrypt
+	if plain && !f.denied && r.Addendum.OriginalEventID == "" {
 		return nil
 	}
 	x := &rare{
@@ -163,20 +218,23 @@ func newRare(r *record, f *fact) *rare {
 		window:     time.Duration(p.RecoveryWindowInDays * float64(24*time.Hour)),
 		due:        parseDate(r.ResponseElements.DeletionDate),
 		madeResult: r.ResponseElements.VersionID,
-	}
-	if f.stage == "" {
-		f.stage = p.VersionStage
+		lambda:     p.RotationLambdaARN,
+		detail:     detailOf(r),
+		corrects:   r.Addendum.OriginalEventID != "",
 	}
 	for _, filter := range p.Filters {
 		for _, v := range filter.Values {
 			x.catchAll = x.catchAll || strings.HasPrefix(v, "!")
 		}
 	}
+	if f.kind == kindKey {
+		x.key = keyID(cmp.Or(p.KeyID, r.firstResource()))
+	}
 	x.arn, x.name = r.ResponseElements.ARN, r.ResponseElements.Name
 	if r.AdditionalEventData.ARN != "" {
 		x.arn, x.name = r.AdditionalEventData.ARN, r.AdditionalEventData.Name
 	}
-	if x.name == "" && !strings.HasPrefix(f.ref, "arn:") && f.kind == kindOther {
+	if x.name == "" && !isARN(f.ref) && f.kind == kindOther {
 		x.name = f.ref // the name that was asked for belongs to the ARN of the answer
 	}
 	if x.name == "" {
@@ -192,15 +250,4 @@ func accountOf(r *record) string {
 		return r.RecipientAccountID
 	}
 	return r.UserIdentity.AccountID
-}
-
-// agentFamily shortens a user agent to what names the program.
-func agentFamily(agent string) string {
-	if i := strings.IndexAny(agent, " ["); i > 0 {
-		agent = agent[:i]
-	}
-	if len(agent) > 60 {
-		agent = agent[:60]
-	}
-	return agent
 }

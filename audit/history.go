@@ -3,7 +3,6 @@ package audit
 import (
 	"cmp"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -22,27 +21,35 @@ const firstRead = "first read"
 type history struct {
 	subject    *subject
 	promotions []promotion // in the order of time
+	encrypted  map[string]bool
 	rotators   map[string]bool
 	current    string
 	since      time.Time
+	// told is whether somebody who knows told the current version.
+	told bool
 }
 
 // newHistory reads a secret's history from its facts. The current version is
-// given where the caller knows it.
+// given where the caller knows it, or the secret's state tells it.
 func newHistory(s *subject, current string) *history {
-	h := &history{subject: s, rotators: make(map[string]bool)}
+	h := &history{subject: s, rotators: make(map[string]bool), encrypted: make(map[string]bool)}
+	for _, f := range s.facts {
+		if f.kind == kindEncrypt {
+			h.encrypted[f.version] = true
+		}
+	}
 	tokens := rotationTokens(s)
 	for _, f := range s.facts {
-		if f.denied || f.failed {
-			continue
+		if f.ok() {
+			h.note(f, tokens)
 		}
-		h.note(f, tokens)
 	}
 	h.infer()
 	if n := len(h.promotions); n > 0 {
 		h.current = h.promotions[n-1].version
 	}
-	h.current = cmp.Or(current, h.current)
+	known := cmp.Or(current, s.state.labelled("AWSCURRENT"))
+	h.current, h.told = cmp.Or(known, h.current), known != ""
 	for _, p := range h.promotions {
 		if p.version == h.current {
 			h.since = p.at
@@ -82,7 +89,7 @@ func (h *history) note(f *fact, tokens map[string]bool) {
 		// Their token is sent with or without a value; KMS was used only where
 		// there was one.
 		version := cmp.Or(f.rare.madeResult, f.rare.token)
-		if f.rare.madeResult != "" || h.encrypted(version) {
+		if f.rare.madeResult != "" || h.encrypted[version] {
 			h.promote(version, f)
 		}
 	case "UpdateSecretVersionStage":
@@ -95,12 +102,6 @@ func (h *history) note(f *fact, tokens map[string]bool) {
 	case "RotationSucceeded":
 		h.promote(f.version, f)
 	}
-}
-
-func (h *history) encrypted(version string) bool {
-	return version != "" && slices.ContainsFunc(h.subject.facts, func(f *fact) bool {
-		return f.kind == kindEncrypt && f.version == version
-	})
 }
 
 // promote adds a promotion, unless the version is the latest one already.
@@ -142,47 +143,4 @@ func (h *history) infer() {
 		h.promotions = append(h.promotions, p)
 	}
 	slices.SortStableFunc(h.promotions, func(a, b promotion) int { return a.at.Compare(b.at) })
-}
-
-// versions lists the versions that were current or read.
-func (h *history) versions() []Version {
-	byID := make(map[string]*Version)
-	get := func(id string) *Version {
-		v, ok := byID[id]
-		if !ok {
-			v = &Version{VersionID: id}
-			byID[id] = v
-		}
-		return v
-	}
-	for i, p := range h.promotions {
-		v := get(p.version)
-		v.Since, v.By, v.Until = p.at, p.by, time.Time{}
-		if i+1 < len(h.promotions) {
-			v.Until = h.promotions[i+1].at
-		}
-	}
-	readers := make(map[string]map[string]bool)
-	for _, f := range h.subject.facts {
-		if !f.isRead() || f.version == "" {
-			continue
-		}
-		v := get(f.version)
-		if v.Reads == 0 {
-			v.FirstRead = f.at
-			readers[f.version] = make(map[string]bool)
-		}
-		v.Reads++
-		v.LastRead = f.at
-		readers[f.version][f.who.id] = true
-		v.Readers = len(readers[f.version])
-	}
-	out := make([]Version, 0, len(byID))
-	for _, v := range byID {
-		out = append(out, *v)
-	}
-	slices.SortFunc(out, func(a, b Version) int {
-		return cmp.Or(a.Since.Compare(b.Since), a.FirstRead.Compare(b.FirstRead), strings.Compare(a.VersionID, b.VersionID))
-	})
-	return out
 }

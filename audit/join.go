@@ -1,9 +1,6 @@
 package audit
 
-import (
-	"slices"
-	"time"
-)
+import "time"
 
 // joinWithin is how far the times of a read and of its decrypt may lie apart.
 const joinWithin = 2 * time.Second
@@ -14,7 +11,7 @@ func joinVersions(s *subject) {
 	type group struct{ reads, decrypts []*fact }
 	groups := make(map[string]*group) // :: principal
 	for _, f := range s.facts {
-		if f.kind != kindRead && f.kind != kindDecrypt || f.denied || f.failed {
+		if f.kind != kindRead && f.kind != kindDecrypt || !f.ok() {
 			continue
 		}
 		g, ok := groups[f.who.id]
@@ -35,41 +32,58 @@ func joinVersions(s *subject) {
 
 // join pairs reads with decrypts, each with one at most. The reads that say
 // their version take theirs first, so that it is not taken for another's.
-// Both are in the order of time.
 func join(reads, decrypts []*fact) {
-	var plain []*fact
-	used := make([]bool, len(decrypts))
-	start := 0
-	for _, read := range reads {
-		if !read.explicit {
-			plain = append(plain, read)
-			continue
-		}
-		for start < len(decrypts) && decrypts[start].at.Before(read.at.Add(-joinWithin)) {
-			start++
-		}
-		for i := start; i < len(decrypts) && !decrypts[i].at.After(read.at.Add(joinWithin)); i++ {
-			if !used[i] && decrypts[i].version == read.version {
-				used[i] = true
-				break
-			}
+	if len(decrypts) == 0 {
+		return
+	}
+	var explicit, plain []*fact
+	for _, f := range reads {
+		if f.explicit {
+			explicit = append(explicit, f)
+		} else {
+			plain = append(plain, f)
 		}
 	}
-	i := 0
-	left := slices.Collect(func(yield func(*fact) bool) {
-		for i, d := range decrypts {
-			if !used[i] && !yield(d) {
-				return
+	if len(explicit) > 0 {
+		decrypts = pair(explicit, decrypts, func(f *fact) string { return f.version }, func(_, _ *fact) {})
+	}
+	pair(plain, decrypts, func(*fact) string { return "" }, func(read, decrypt *fact) { read.version = decrypt.version })
+}
+
+// pair gives each read the nearest decrypt that is left of those that match,
+// and returns the decrypts that nobody took. It goes by whole seconds, as the
+// records do: first the pairs of the same second, then those a second apart.
+// So it takes the same time for each however many there are.
+func pair(reads, decrypts []*fact, match func(*fact) string, found func(read, decrypt *fact)) (left []*fact) {
+	type slot struct {
+		second int64
+		match  string
+	}
+	free := make(map[slot][]*fact, len(decrypts))
+	for _, d := range decrypts {
+		k := slot{d.at.Unix(), match(d)}
+		free[k] = append(free[k], d)
+	}
+	taken := make(map[*fact]bool)
+	for _, apart := range []int64{0, 1, -1, 2, -2} {
+		var open []*fact
+		for _, read := range reads {
+			k := slot{read.at.Unix() + apart, match(read)}
+			list := free[k]
+			if len(list) == 0 || list[0].at.Sub(read.at).Abs() > joinWithin {
+				open = append(open, read)
+				continue
 			}
+			found(read, list[0])
+			taken[list[0]] = true
+			free[k] = list[1:]
 		}
-	})
-	for _, read := range plain {
-		for i < len(left) && left[i].at.Before(read.at.Add(-joinWithin)) {
-			i++
-		}
-		if i < len(left) && !left[i].at.After(read.at.Add(joinWithin)) {
-			read.version = left[i].version
-			i++
+		reads = open
+	}
+	for _, d := range decrypts {
+		if !taken[d] {
+			left = append(left, d)
 		}
 	}
+	return left
 }

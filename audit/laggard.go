@@ -17,44 +17,63 @@ type reader struct {
 }
 
 // laggards lists who may still use a superseded version. Only those whose
-// latest read shows an old version are proven: who asked for the old version
-// once and for the new one later has moved on.
-func (h *history) laggards() []Laggard {
+// latest read shows an old version are proven by the records: who asked for the
+// old version once and for the new one later has moved on.
+func (c *collector) laggards(h *history) []Laggard {
+	out := []Laggard{}
 	old := h.superseded()
-	if h.current == "" || len(old) == 0 {
-		return nil
+	if h.current == "" {
+		return out
 	}
-	var out []Laggard
 	for who, r := range h.readers() {
-		if h.rotators[who] {
+		if h.rotators[who] || len(old) == 0 {
 			continue
 		}
 		l := Laggard{Principal: who, Since: h.since}
+		var seen *fact
 		switch {
 		case r.version != nil && (old[r.version.version] || r.version.stage == "AWSPREVIOUS"):
 			l.Class, l.Evidence, l.Proven = ReadsOld, GotOld, true
 			if r.version.explicit || r.version.stage == "AWSPREVIOUS" {
 				l.Evidence = AskedForOld
 			}
-			l.VersionID, l.LastRead = r.version.version, r.version.at
+			seen = r.version
 		case r.since == nil && r.before != nil && !r.console && !h.since.IsZero():
 			l.Class, l.Evidence = Silent, NoReadSince
-			l.VersionID, l.LastRead = r.before.version, r.before.at
+			seen = r.before
 		default:
 			continue
 		}
+		l.VersionID, l.LastRead, l.Event = seen.version, seen.at, c.eventID(seen)
 		out = append(out, l)
 	}
-	slices.SortFunc(out, func(a, b Laggard) int {
-		if a.Proven != b.Proven {
-			if a.Proven {
-				return -1
-			}
-			return 1
+	for _, l := range h.subject.leases {
+		if h.isOld(l.VersionID, old) && l.Expires.After(c.opts.Now) {
+			out = append(out, Laggard{
+				Consumer: l.Consumer, Class: HoldsOld, Evidence: LeaseOnOld, Proven: true,
+				VersionID: l.VersionID, Since: h.since, Expires: l.Expires,
+			})
 		}
-		return cmp.Or(b.LastRead.Compare(a.LastRead), strings.Compare(a.Principal, b.Principal))
+	}
+	slices.SortFunc(out, func(a, b Laggard) int {
+		return cmp.Or(cmp.Compare(classOrder(a.Class), classOrder(b.Class)), b.LastRead.Compare(a.LastRead),
+			strings.Compare(a.Principal, b.Principal), strings.Compare(a.Consumer, b.Consumer))
 	})
 	return out
+}
+
+func classOrder(class string) int {
+	return slices.Index([]string{ReadsOld, HoldsOld, Silent}, class)
+}
+
+// isOld reports whether a lease's version was superseded. Where nobody told
+// which version is current, one that the records do not know may be newer than
+// they are.
+func (h *history) isOld(version string, old map[string]bool) bool {
+	if version == "" || version == h.current {
+		return false
+	}
+	return old[version] || h.told && version != h.subject.state.labelled("AWSPENDING")
 }
 
 // superseded lists the versions that were current before the one that is,
@@ -76,6 +95,8 @@ func (h *history) superseded() map[string]bool {
 			old[f.version] = true
 		}
 	}
+	old[h.subject.state.labelled("AWSPREVIOUS")] = true
+	delete(old, "")
 	delete(old, h.current)
 	return old
 }

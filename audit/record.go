@@ -23,6 +23,7 @@ type record struct {
 	EventTime           string
 	EventSource         string
 	EventName           string
+	EventType           string
 	AWSRegion           string
 	SourceIPAddress     string
 	UserAgent           string
@@ -36,6 +37,8 @@ type record struct {
 	EventID             string
 	SharedEventID       string
 	RecipientAccountID  string
+	VPCEndpointID       string
+	Resources           []struct{ ARN string }
 	Addendum            struct {
 		Reason          string
 		OriginalEventID string
@@ -43,6 +46,8 @@ type record struct {
 	SessionCredentialFromConsole string
 
 	at time.Time
+	// sum identifies a record that has no id.
+	sum eventID
 }
 
 type parameters struct {
@@ -56,8 +61,25 @@ type parameters struct {
 	ForceDeleteWithoutRecovery bool
 	RecoveryWindowInDays       float64
 	SecretIDList               []string
-	Filters                    []struct{ Values []string }
-	EncryptionContext          struct{ SecretARN, SecretVersionID string }
+	Filters                    []struct {
+		Key    string
+		Values []string
+	}
+	EncryptionContext struct{ SecretARN, SecretVersionID string }
+
+	// What a change is about.
+	KeyID, KMSKeyID      string
+	BlockPublicPolicy    *bool
+	RotationLambdaARN    string
+	RotationRules        rules
+	AddReplicaRegions    []struct{ Region string }
+	RemoveReplicaRegions []string
+	PendingWindowInDays  float64
+}
+
+type rules struct {
+	AutomaticallyAfterDays float64
+	ScheduleExpression     string
 }
 
 type response struct {
@@ -79,14 +101,17 @@ type identity struct {
 	SessionContext struct {
 		SessionIssuer   struct{ ARN, AccountID string }
 		EC2RoleDelivery string
+		SourceIdentity  string
 		Attributes      struct{ MFAAuthenticated string }
 	}
+	OnBehalfOf struct{ UserID, IdentityStoreARN string }
 }
 
-// relevant reports whether a record may be about Secrets Manager, without
-// decoding it.
+// relevant reports whether a record may be about Secrets Manager, or about a
+// KMS key that secrets need, without decoding it.
 func relevant(raw []byte) bool {
-	return bytes.Contains(raw, []byte("secretsmanager"))
+	return bytes.Contains(raw, []byte("secretsmanager")) ||
+		bytes.Contains(raw, []byte(kmsSource)) && (bytes.Contains(raw, []byte("Key\"")) || bytes.Contains(raw, []byte("Deletion\"")))
 }
 
 // errMalformed means that a record cannot be read.
@@ -104,7 +129,7 @@ func parse(raw []byte) (*record, error) {
 			return nil, fmt.Errorf("%w: %w", errMalformed, err)
 		}
 	}
-	if r.EventSource != secretsSource && !r.isKeyUse() {
+	if r.EventSource != secretsSource && !r.isKeyUse() && !r.isKeyChange() {
 		return nil, nil
 	}
 	var err error
@@ -114,12 +139,37 @@ func parse(raw []byte) (*record, error) {
 	if r.EventName == "" {
 		return nil, fmt.Errorf("%w: no eventName", errMalformed)
 	}
+	if r.EventID == "" {
+		r.sum = parseID(string(raw))
+	}
 	return &r, nil
 }
 
 // isKeyUse reports whether KMS was used for a secret.
 func (r *record) isKeyUse() bool {
 	return r.EventSource == kmsSource && r.RequestParameters.EncryptionContext.SecretARN != ""
+}
+
+// isKeyChange reports whether a KMS key was made unusable or usable again: the
+// secrets under it cannot be read without it. Which key it is may be told by
+// its id only; where no secret is known to use it, it is none of ours.
+func (r *record) isKeyChange() bool {
+	if r.EventSource != kmsSource {
+		return false
+	}
+	switch r.EventName {
+	case "DisableKey", "EnableKey", "ScheduleKeyDeletion", "CancelKeyDeletion":
+		return true
+	}
+	return false
+}
+
+// firstResource is the ARN of the first resource of a record; for KMS, its key.
+func (r *record) firstResource() string {
+	if len(r.Resources) == 0 {
+		return ""
+	}
+	return r.Resources[0].ARN
 }
 
 // parseTime reads a time as CloudTrail writes it, or as tools do that store
@@ -155,7 +205,7 @@ func (r *record) secretID() string {
 	p := &r.RequestParameters
 	id := cmp.Or(p.EncryptionContext.SecretARN, p.SecretID,
 		r.AdditionalEventData.ARN, r.AdditionalEventData.SecretID, r.AdditionalEventData.Name,
-		r.ServiceEventDetails.ARN, r.ServiceEventDetails.SecretID)
+		r.ServiceEventDetails.ARN, r.ServiceEventDetails.SecretID, r.ServiceEventDetails.Name)
 	if id == "" && r.EventName == "CreateSecret" {
 		id = cmp.Or(r.ResponseElements.ARN, p.Name)
 	}
@@ -172,9 +222,11 @@ func (r *record) secretID() string {
 
 // denied reports whether a call was refused for lack of permission.
 func (r *record) denied() bool {
-	switch r.ErrorCode {
-	case "AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "Client.UnauthorizedOperation", "NotAuthorized":
-		return true
+	code := strings.TrimPrefix(r.ErrorCode, "Client.")
+	for _, prefix := range []string{"AccessDenied", "Unauthorized", "NotAuthorized"} {
+		if strings.HasPrefix(code, prefix) {
+			return true
+		}
 	}
 	return false
 }
@@ -186,7 +238,9 @@ func (r *record) rotationToken() string {
 	if !ok {
 		return ""
 	}
-	for _, id := range []string{r.AdditionalEventData.SecretID, r.AdditionalEventData.ARN} {
+	for _, id := range []string{
+		r.AdditionalEventData.SecretID, r.AdditionalEventData.ARN, r.ServiceEventDetails.SecretID, r.ServiceEventDetails.ARN,
+	} {
 		if token, ok := strings.CutPrefix(rest, id+"-"); ok && id != "" {
 			return token
 		}
@@ -196,4 +250,4 @@ func (r *record) rotationToken() string {
 
 // failure reads where a rotation failed: "Error when executing lambda
 // arn:aws:lambda:... during createSecret step".
-var failure = regexp.MustCompile(`(arn:[a-z-]+:lambda:\S+)?.*?during (\w+) step`)
+var failure = regexp.MustCompile(`(?:(arn:[a-z-]+:lambda:\S+)\s.*?)?during (\w+) step`)

@@ -1,6 +1,8 @@
 package audit
 
 import (
+	"cmp"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -9,8 +11,18 @@ import (
 // A subject is a secret while the report is made.
 type subject struct {
 	arn, name, account, region string
-	created                    time.Time // where a CreateSecret shows it
-	facts                      []*fact
+	// from is since when it had its name: its making, or what shows it first.
+	from   time.Time
+	facts  []*fact
+	state  *State
+	leases []Lease
+	decoy  bool
+	wanted bool
+}
+
+// key names a secret among all others.
+func (s *subject) key() string {
+	return cmp.Or(s.arn, s.account+"/"+s.region+"/"+s.name)
 }
 
 // parseARN takes a secret's ARN apart. The name has the random end that
@@ -53,26 +65,25 @@ type resolver struct {
 	named  map[place]*subject   // known by the name only
 }
 
-// resolve gives each fact its secret.
-func (c *collector) resolve() []*subject {
+// resolve gives each fact its secret, and each secret its facts in the order
+// of theirs.
+func (c *collector) resolve(facts []*fact) []*subject {
 	r := &resolver{
 		byARN:  make(map[string]*subject),
 		byName: make(map[place][]*subject),
 		named:  make(map[place]*subject),
 	}
-	for i := range c.facts {
-		r.learn(&c.facts[i])
+	for i := range c.opts.Inventory {
+		r.learnState(&c.opts.Inventory[i])
 	}
-	// An ARN that no record vouches for is a whole one if it ends like one,
-	// and is not another one's beginning.
-	for i := range c.facts {
-		ref := c.facts[i].ref
-		if _, ok := trimSuffix(resource(ref)); ok && r.longer(ref) == nil {
-			r.know(ref, "")
-		}
+	for _, f := range facts {
+		r.learn(f)
 	}
-	for i := range c.facts {
-		f := &c.facts[i]
+	r.guess(facts)
+	for _, same := range r.byName {
+		slices.SortFunc(same, func(a, b *subject) int { return cmp.Or(a.from.Compare(b.from), strings.Compare(a.arn, b.arn)) })
+	}
+	for _, f := range facts {
 		if f.secret = r.find(f); f.secret != nil {
 			f.secret.facts = append(f.secret.facts, f)
 		}
@@ -80,7 +91,48 @@ func (c *collector) resolve() []*subject {
 			r.spread(f)
 		}
 	}
+	for _, l := range c.opts.Leases {
+		if s := r.know(l.SecretARN, "", time.Time{}); s != nil {
+			s.leases = append(s.leases, l)
+		}
+	}
 	return r.subjects()
+}
+
+// learnState takes over what Secrets Manager says of a secret.
+func (r *resolver) learnState(state *State) {
+	if s := r.know(state.ARN, state.Name, state.Created); s != nil {
+		s.state = state
+	}
+}
+
+// guess takes the ARNs that no record vouches for: one is whole if it ends like
+// one, and is not another one's beginning. The longest come first, so that the
+// others find what they begin.
+func (r *resolver) guess(facts []*fact) {
+	first := make(map[string]*fact)
+	for _, f := range facts {
+		refs := []string{f.ref}
+		if f.kind == kindBatch && f.rare != nil {
+			refs = f.rare.list
+		}
+		for _, ref := range refs {
+			if _, known := r.byARN[ref]; known || !isARN(ref) || first[ref] != nil {
+				continue
+			}
+			if _, ok := trimSuffix(resource(ref)); ok {
+				first[ref] = f
+			}
+		}
+	}
+	refs := slices.SortedFunc(maps.Keys(first), func(a, b string) int {
+		return cmp.Or(-cmp.Compare(len(a), len(b)), strings.Compare(a, b))
+	})
+	for _, ref := range refs {
+		if r.longer(ref) == nil {
+			r.know(ref, "", first[ref].alive())
+		}
+	}
 }
 
 // spread gives a batch to each secret that it names.
@@ -88,29 +140,40 @@ func (r *resolver) spread(batch *fact) {
 	for _, ref := range batch.rare.list {
 		f := *batch
 		f.ref = ref
-		if f.secret = r.find(&f); f.secret != nil {
-			f.secret.facts = append(f.secret.facts, &f)
+		if f.secret = r.find(&f); f.secret == nil {
+			continue
 		}
+		if n := len(f.secret.facts); n > 0 && f.secret.facts[n-1].id == f.id {
+			continue // named twice
+		}
+		f.secret.facts = append(f.secret.facts, &f)
+		batch.rare.secrets = append(batch.rare.secrets, f.secret)
 	}
 }
 
-// learn takes from a fact which ARNs there are, and what their names are.
+// alive is a time at which the secret was there: an ARN is named after its end
+// as well, by calls that fail and by what Secrets Manager does by itself.
+func (f *fact) alive() time.Time {
+	if !f.ok() || f.kind == kindRotation || f.action == "DeleteSecret" {
+		return time.Time{}
+	}
+	return f.at
+}
+
+// learn takes from a fact which ARNs there are, and what their names are. The
+// facts come in the order of time.
 func (r *resolver) learn(f *fact) {
 	if f.kind == kindDecrypt || f.kind == kindEncrypt {
-		r.know(f.ref, "") // KMS is always told the whole ARN
+		r.know(f.ref, "", f.alive()) // KMS is always told the whole ARN
 		return
 	}
-	if f.rare == nil || f.rare.arn == "" {
-		return
-	}
-	s := r.know(f.rare.arn, f.rare.name)
-	if s != nil && f.action == "CreateSecret" {
-		s.created = f.at
+	if f.rare != nil && f.rare.arn != "" && f.kind != kindBatch {
+		r.know(f.rare.arn, f.rare.name, f.alive())
 	}
 }
 
-// know returns the secret of a whole ARN.
-func (r *resolver) know(arn, name string) *subject {
+// know returns the secret of a whole ARN, which had its name at a time.
+func (r *resolver) know(arn, name string, at time.Time) *subject {
 	if s, ok := r.byARN[arn]; ok {
 		return s
 	}
@@ -118,13 +181,13 @@ func (r *resolver) know(arn, name string) *subject {
 	if !ok {
 		return nil
 	}
-	if name == "" || strings.HasPrefix(name, "arn:") {
+	if name == "" || isARN(name) {
 		name, _ = trimSuffix(resource(arn))
 	}
-	s := &subject{arn: arn, name: name, account: account, region: region}
+	s := &subject{arn: arn, name: name, account: account, region: region, from: at}
 	r.byARN[arn] = s
-	at := place{account, region, name}
-	r.byName[at] = append(r.byName[at], s)
+	of := place{account, region, name}
+	r.byName[of] = append(r.byName[of], s)
 	return s
 }
 
@@ -165,21 +228,21 @@ func (r *resolver) find(f *fact) *subject {
 }
 
 // latest returns the secret that had the name at a time: one that is deleted
-// and made again has a new ARN.
+// and made again has a new ARN. They are in the order of their making.
 func latest(same []*subject, at time.Time) *subject {
-	var found *subject
-	for _, s := range same {
-		if s.created.After(at) {
-			continue
+	after, _ := slices.BinarySearchFunc(same, at, func(s *subject, at time.Time) int {
+		if s.from.After(at) {
+			return 1
 		}
-		if found == nil || s.created.After(found.created) {
-			found = s
-		}
+		return -1
+	})
+	switch {
+	case len(same) == 0:
+		return nil
+	case after == 0: // named before anything shows it, as a call that failed may
+		return same[0]
 	}
-	if found == nil && len(same) > 0 {
-		return same[0] // named before it was made, as a call that failed may
-	}
-	return found
+	return same[after-1]
 }
 
 // subjects lists all secrets in a stable order.

@@ -2,119 +2,180 @@ package audit
 
 import (
 	"cmp"
-	"slices"
-	"strings"
 	"time"
 )
 
-// rotations lists a secret's rotations in the order of time.
-func rotations(s *subject) []Rotation {
-	out := []Rotation{}
+// rotations lists a secret's rotations in the order of their first event, and
+// counts their failures by step.
+func (c *collector) rotations(s *subject) ([]Rotation, map[string]int) {
+	l := &rotationList{list: []Rotation{}, byVersion: make(map[string]int), running: -1, askedFor: make(map[string]string)}
+	steps := make(map[string]int)
 	for _, f := range s.facts {
-		if f.kind != kindRotation {
-			continue
-		}
-		switch f.action {
-		case "RotationStarted":
-			if i := openRotation(out, f.version); i >= 0 && f.version != "" {
-				continue // the same rotation, tried again
-			}
-			out = append(out, Rotation{Started: f.at, Status: Running, VersionID: f.version, RequestedBy: requester(s, f)})
-		case "RotationSucceeded":
-			out = end(out, f, Succeeded)
-		case "RotationFailed":
-			out = end(out, f, Failed)
-		case "RotationAbandoned":
-			out = end(out, f, Abandoned)
+		switch {
+		case f.action == "RotateSecret" && f.ok():
+			l.ask(f)
+		case f.kind != kindRotation:
+		case f.action == "RotationStarted":
+			l.start(f, c.eventID(f))
+		case f.action == "RotationSucceeded":
+			l.end(f, Succeeded, c.eventID(f))
+		case f.action == "RotationFailed":
+			r := l.end(f, Failed, c.eventID(f))
+			steps[r.Step]++
+		case f.action == "RotationAbandoned":
+			l.end(f, Abandoned, c.eventID(f))
 		}
 	}
-	return out
+	if len(steps) == 0 {
+		steps = nil
+	}
+	return l.list, steps
 }
 
-// openRotation returns the rotation that an event of a version belongs to: the
-// latest one of that version, or the latest one that is running where one of
-// the two has no version. It returns -1 if there is none.
-func openRotation(list []Rotation, version string) int {
-	for i, r := range slices.Backward(list) {
-		if version != "" && r.VersionID == version {
-			return i
-		}
-		if r.Status == Running && (version == "" || r.VersionID == "") {
-			return i
-		}
-	}
-	return -1
-}
-
-// end notes how a rotation ended. One that failed may succeed when it is tried
-// again; its failure stays to be seen.
-func end(list []Rotation, f *fact, status string) []Rotation {
-	i := openRotation(list, f.version)
-	if i < 0 {
-		list = append(list, Rotation{VersionID: f.version})
-		i = len(list) - 1
-	}
-	r := &list[i]
-	r.Ended, r.Status = f.at, status
-	r.VersionID = cmp.Or(r.VersionID, f.version)
-	if f.rare != nil && f.rare.message != "" {
-		r.Message = f.rare.message
-		if m := failure.FindStringSubmatch(r.Message); m != nil {
-			r.Function, r.Step = m[1], m[2]
-		}
-	}
-	return list
+// A rotationList puts the events of rotations together.
+type rotationList struct {
+	list      []Rotation
+	byVersion map[string]int // :: version -> place of its latest rotation
+	running   int            // place of the latest one that runs, or -1
+	askedFor  map[string]string
+	asked     *fact // the latest RotateSecret
 }
 
 // requestedWithin is how long before its start a rotation was asked for at
 // most, where nothing but time connects the two.
 const requestedWithin = 10 * time.Second
 
+func (l *rotationList) ask(f *fact) {
+	l.asked = f
+	if f.rare.token != "" {
+		l.askedFor[f.rare.token] = f.who.id
+	}
+}
+
 // requester is the principal that asked for a rotation.
-func requester(s *subject, started *fact) string {
-	who := ""
-	for _, f := range s.facts {
-		if f.action != "RotateSecret" || f.denied || f.failed || f.at.After(started.at) {
-			continue
-		}
-		token := f.rare.token
-		if token != "" && token == started.version {
-			return f.who.id
-		}
-		if (token == "" || started.version == "") && started.at.Sub(f.at) <= requestedWithin {
-			who = f.who.id
+func (l *rotationList) requester(started *fact) string {
+	if who := l.askedFor[started.version]; who != "" && started.version != "" {
+		return who
+	}
+	if l.asked == nil || started.at.Sub(l.asked.at) > requestedWithin {
+		return ""
+	}
+	if l.asked.rare.token == "" || started.version == "" {
+		return l.asked.who.id
+	}
+	return ""
+}
+
+// of returns the place of the rotation that an event of a version belongs to:
+// the latest one of that version, or the latest one that is running where one
+// of the two has no version. It returns -1 if there is none.
+func (l *rotationList) of(version string) int {
+	if i, ok := l.byVersion[version]; ok && version != "" {
+		return i
+	}
+	if i := l.running; i >= 0 && l.list[i].Status == Running && (version == "" || l.list[i].VersionID == "") {
+		return i
+	}
+	return -1
+}
+
+func (l *rotationList) add(r Rotation) int {
+	l.list = append(l.list, r)
+	return len(l.list) - 1
+}
+
+func (l *rotationList) start(f *fact, event string) {
+	i := l.of(f.version)
+	if i < 0 || f.version == "" {
+		i = l.add(Rotation{Started: f.at, Status: Running, VersionID: f.version, RequestedBy: l.requester(f)})
+	} // else the same rotation, tried again
+	l.running = i
+	l.note(i, f.version, event)
+}
+
+// end notes how a rotation ended. One that failed may succeed when it is tried
+// again; its failure stays to be seen.
+func (l *rotationList) end(f *fact, status, event string) *Rotation {
+	i := l.of(f.version)
+	if i < 0 {
+		i = l.add(Rotation{})
+	}
+	r := &l.list[i]
+	r.Ended, r.Status = f.at, status
+	r.VersionID = cmp.Or(r.VersionID, f.version)
+	if status == Failed {
+		r.Failures++
+		r.Step, r.Function = "", ""
+	}
+	if f.rare != nil && f.rare.message != "" {
+		r.Message = f.rare.message
+		if m := failure.FindStringSubmatch(r.Message); m != nil {
+			r.Function, r.Step = m[1], m[2]
 		}
 	}
-	return who
+	l.note(i, f.version, event)
+	return r
+}
+
+func (l *rotationList) note(i int, version, event string) {
+	r := &l.list[i]
+	r.Events = latestTen(append(r.Events, event))
+	if version != "" {
+		l.byVersion[version] = i
+	}
 }
 
 // defaultWindow is the recovery window where the call named none.
 const defaultWindow = 30 * 24 * time.Hour
 
 // deletions lists a secret's deletions.
-func deletions(s *subject) []Deletion {
+func (c *collector) deletions(s *subject) []Deletion {
 	var out []Deletion
+	var who map[string]bool
+	settle := func() {
+		if len(out) > 0 {
+			d := &out[len(out)-1]
+			d.Principals, d.MorePrincipals = some(who)
+		}
+	}
 	for _, f := range s.facts {
 		switch {
-		case f.action == "DeleteSecret" && !f.denied && !f.failed:
-			d := Deletion{Scheduled: f.at, By: f.who.id, Forced: f.rare.forced, Due: f.rare.due}
-			if d.Due.IsZero() {
-				d.Due = f.at
-				if !d.Forced {
-					d.Due = f.at.Add(cmp.Or(f.rare.window, defaultWindow))
-				}
-			}
-			out = append(out, d)
+		case f.action == "DeleteSecret" && f.ok():
+			settle()
+			who = make(map[string]bool)
+			out = append(out, c.newDeletion(f))
 		case len(out) == 0 || !out[len(out)-1].Restored.IsZero():
-		case f.action == "RestoreSecret" && !f.denied && !f.failed:
+		case f.action == "RestoreSecret" && f.ok():
 			out[len(out)-1].Restored = f.at
 		case f.kind == kindRead:
 			d := &out[len(out)-1]
 			d.Attempts++
-			if i, ok := slices.BinarySearchFunc(d.Principals, f.who.id, strings.Compare); !ok {
-				d.Principals = slices.Insert(d.Principals, i, f.who.id)
+			if f.denied {
+				d.Refused++
 			}
+			who[f.who.id] = true
+			d.Events = append(d.Events[:1], latestTen(append(d.Events[1:], c.eventID(f)))...)
 		}
 	}
+	settle()
 	return out
+}
+
+func (c *collector) newDeletion(f *fact) Deletion {
+	d := Deletion{Scheduled: f.at, By: f.who.id, Forced: f.rare.forced, Due: f.rare.due, Events: []string{c.eventID(f)}}
+	if d.Due.IsZero() {
+		d.Due = f.at
+		if !d.Forced {
+			d.Due = f.at.Add(cmp.Or(f.rare.window, defaultWindow))
+		}
+	}
+	return d
+}
+
+// latestTen forgets all but the last ten of a list.
+func latestTen(list []string) []string {
+	if n := len(list); n > listed {
+		return append(list[:0], list[n-listed:]...)
+	}
+	return list
 }

@@ -1,6 +1,9 @@
 package audit
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // A State is what Secrets Manager itself says of a secret, as DescribeSecret
 // and ListSecrets answer: what the records of a trail do not hold. Whoever
@@ -37,6 +40,19 @@ type State struct {
 	Tags map[string]string `json:"tags,omitempty"`
 	// Versions are the staging labels by version id.
 	Versions map[string][]string `json:"versions,omitempty"`
+}
+
+// labelled is the version that carries a staging label, or "".
+func (s *State) labelled(label string) string {
+	if s == nil {
+		return ""
+	}
+	for version, labels := range s.Versions {
+		if slices.Contains(labels, label) {
+			return version // a label is on one version at most
+		}
+	}
+	return ""
 }
 
 // A Lease is one consumer environment's claim to hold a version of a secret,

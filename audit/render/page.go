@@ -31,6 +31,8 @@ func HTML(w io.Writer, r *audit.Report) error {
 		"took":      took,
 		"where":     where,
 		"last":      lastVersion,
+		"holder":    holder,
+		"notable":   notable,
 		"from":      from,
 		"join":      func(list []string) string { return clean(strings.Join(list, ", ")) },
 	}).Parse(pageText)
@@ -71,6 +73,11 @@ func (s secretView) Class(version string) string { return s.Classes[version] }
 // Lags reports whether a principal is proven to use an old version.
 func (s secretView) Lags(principal string) bool {
 	return slices.ContainsFunc(s.Proven, func(l audit.Laggard) bool { return l.Principal == principal })
+}
+
+// FailedControls are the verdicts that are not passed.
+func (s secretView) FailedControls() []audit.Control {
+	return slices.DeleteFunc(slices.Clone(s.Controls), func(c audit.Control) bool { return c.Status != audit.ControlFailed })
 }
 
 type laggardView struct {

@@ -64,6 +64,7 @@ func (t *text) secret(s *audit.Secret) {
 	t.rotations(s)
 	t.deletions(s)
 	t.laggards(s)
+	t.controls(s)
 }
 
 func (t *text) accesses(s *audit.Secret) {
@@ -125,9 +126,18 @@ func (t *text) laggards(s *audit.Secret) {
 		if !l.Proven {
 			evidence += " (no proof)"
 		}
-		rows = append(rows, []string{shortPrincipal(l.Principal), evidence, short(l.VersionID), stamp(l.LastRead)})
+		rows = append(rows, []string{holder(l), evidence, short(l.VersionID), stamp(l.LastRead)})
 	}
 	t.table(rows)
+}
+
+// controls lists the verdicts that are not passed.
+func (t *text) controls(s *audit.Secret) {
+	for _, c := range s.Controls {
+		if c.Status == audit.ControlFailed {
+			t.line("  %s failed: %s", c.ID, clean(c.Reason))
+		}
+	}
 }
 
 func (t *text) denied(list []audit.Denied) {
@@ -154,6 +164,20 @@ func (t *text) findings(list []audit.Finding) {
 		rows = append(rows, []string{f.Severity, f.Kind, clean(f.Secret), shortPrincipal(f.Principal), clean(f.Text)})
 	}
 	t.table(rows)
+	t.next(list)
+}
+
+// next lists the commands that the findings name, each once.
+func (t *text) next(list []audit.Finding) {
+	t.line("")
+	t.line("Next")
+	seen := make(map[string]bool)
+	for _, f := range list {
+		if f.Next != "" && !seen[f.Next] {
+			seen[f.Next] = true
+			t.line("  %s", clean(f.Next))
+		}
+	}
 }
 
 func (t *text) notes(list []string) {

@@ -2,6 +2,7 @@ package render
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -62,14 +63,32 @@ func shortPrincipal(id string) string {
 // principal is an access's principal with what is special about it.
 func principal(a audit.Access) string {
 	name := shortPrincipal(a.Principal)
-	flags := a.Flags
-	if a.Rotates {
-		flags = append([]string{"rotates"}, flags...)
+	words := slices.Clone(a.Labels)
+	for _, flag := range notable(a.Flags) {
+		if !slices.Contains(words, flag) {
+			words = append(words, flag)
+		}
 	}
-	if len(flags) > 0 {
-		name += " (" + strings.Join(flags, ", ") + ")"
+	if len(words) > 0 {
+		name += " (" + strings.Join(words, ", ") + ")"
 	}
 	return name
+}
+
+// notable are the flags that somebody should look at; the others say what is as
+// it should be.
+func notable(flags []string) []string {
+	return slices.DeleteFunc(slices.Clone(flags), func(flag string) bool {
+		return slices.Contains([]string{"mfa", "temporary-key", "imdsv2", "endpoint"}, flag)
+	})
+}
+
+// holder is who a laggard is: a principal, or the consumer of a lease.
+func holder(l audit.Laggard) string {
+	if l.Principal == "" {
+		return "consumer " + clean(l.Consumer)
+	}
+	return shortPrincipal(l.Principal)
 }
 
 // lastVersion is the version that a principal read last, where it is known.
@@ -88,7 +107,7 @@ func from(a audit.Access) string {
 	if len(a.IPs) == 1 {
 		return clean(a.IPs[0])
 	}
-	return fmt.Sprintf("%s +%d", clean(a.IPs[0]), len(a.IPs)-1)
+	return fmt.Sprintf("%s +%s", clean(a.IPs[0]), number(len(a.IPs)-1+a.More.IPs))
 }
 
 // took is how long a rotation took.
