@@ -140,6 +140,7 @@ func merge(a, b *fact) fact {
 		a, b = b, a
 	}
 	out := *a
+	out.replaced = a.replaced || b.replaced || a.corrects() != b.corrects()
 	if !isARN(a.ref) && cmp.Or(compareBools(isARN(a.ref), isARN(b.ref)), cmp.Compare(len(a.ref), len(b.ref)), cmp.Compare(a.ref, b.ref)) < 0 {
 		out.ref = b.ref
 	}

@@ -18,7 +18,7 @@ func (b *builder) covered(r *Report) Coverage {
 	days := make(map[time.Time]bool)
 	changesOfKeys := 0
 	for _, f := range b.facts {
-		if f.corrects() {
+		if f.replaced {
 			out.Replaced++
 		}
 		if f.kind == kindKey {
@@ -43,7 +43,7 @@ func (b *builder) covered(r *Report) Coverage {
 			out.KMSEvents = true
 		}
 	}
-	out.Duplicates = b.records - out.Events - changesOfKeys
+	out.Duplicates = b.records - out.Events - out.Replaced - changesOfKeys
 	out.Accounts, out.MoreAccounts = some(accounts)
 	out.Regions, out.MoreRegions = some(regions)
 	for i := range r.Secrets {

@@ -63,17 +63,19 @@ func isService(r *record) bool {
 
 // A fact is what is kept of a record. Texts that many facts share are shared.
 type fact struct {
-	at      time.Time
-	id      eventID
-	action  string
-	kind    kind
-	denied  bool
-	failed  bool // for another reason
-	who     *principal
-	region  string
-	account string // that the secret is in, unless its ARN says otherwise
-	ref     string // the secret as the record names it
-	secret  *subject
+	at     time.Time
+	id     eventID
+	action string
+	kind   kind
+	denied bool
+	failed bool // for another reason
+	// replaced is whether the event's first record was seen, and its correction.
+	replaced bool
+	who      *principal
+	region   string
+	account  string // that the secret is in, unless its ARN says otherwise
+	ref      string // the secret as the record names it
+	secret   *subject
 	// version is the version that was asked for, or made; for a read it is
 	// filled in from KMS.
 	version  string

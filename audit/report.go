@@ -48,12 +48,12 @@ type Coverage struct {
 	// Events is how many distinct events of Secrets Manager, and of KMS on its
 	// behalf, the report counts.
 	Events int `json:"events"`
-	// Duplicates is how many records say again what another one says: an event
-	// that was delivered twice, or to two accounts, or corrected later. Events
-	// and Duplicates together are the records that were read.
+	// Duplicates is how many records say again what another one says: of an
+	// event that was delivered twice, or to two accounts. Replaced is how many
+	// were corrected by another one. With the Events they are the records that
+	// were read.
 	Duplicates int `json:"duplicates"`
-	// Replaced is how many events count as a later record corrected them.
-	Replaced int `json:"replaced"`
+	Replaced   int `json:"replaced"`
 	// Malformed is how many records could not be read.
 	Malformed int `json:"malformed"`
 	// ReadEvents and KMSEvents tell whether there were any.
