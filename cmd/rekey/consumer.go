@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/config"
-	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/spf13/cobra"
 
 	"github.com/rekey-go/rekey/internal/demo"
@@ -45,7 +44,7 @@ func consumerCommand() *cobra.Command {
 			}
 			listening := make(chan error, 1)
 			go func() {
-				listening <- invalidation.Listen(ctx, sqs.NewFromConfig(cfg), os.Getenv("REKEY_QUEUE"), client)
+				listening <- invalidation.Subscribe(ctx, cfg, os.Getenv("REKEY_BUS"), client)
 			}()
 			counted := query(ctx, pool)
 			pool.Close()
