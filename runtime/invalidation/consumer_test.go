@@ -153,19 +153,22 @@ func TestHandlerLooksAtTheBulletin(t *testing.T) {
 		}
 		read(t, c)
 		s.set("v2", nil)
-		time.Sleep(9 * time.Second)
-		invoke()
-		if got := read(t, c); got != "v1" {
-			t.Errorf("before the interval: %s", got)
-		}
-		time.Sleep(time.Second)
+		time.Sleep(10 * time.Second) // the first look is due sooner, by chance
 		invoke()
 		if got := read(t, c); got != "v2" {
 			t.Errorf("after an invocation that was due: %s, want v2", got)
 		}
+		s.set("v3", nil)
+		time.Sleep(9 * time.Second)
 		invoke()
-		if got := c.Stats().Checks; got != 1 {
-			t.Errorf("the board was read %d times, want once", got)
+		if got := read(t, c); got != "v2" || c.Stats().Checks != 1 {
+			t.Errorf("before the interval: %s, the board was read %d times", got, c.Stats().Checks)
+		}
+		time.Sleep(time.Second)
+		invoke()
+		invoke()
+		if got := read(t, c); got != "v3" || c.Stats().Checks != 2 {
+			t.Errorf("after the interval: %s, want v3; the board was read %d times, want twice", got, c.Stats().Checks)
 		}
 	})
 }

@@ -71,16 +71,17 @@ func (w *watch) follow(ctx context.Context, e *entry, s *state, posted bulletin.
 		SecretARN: posted.SecretARN, Name: posted.Name, VersionID: posted.VersionID,
 		PreviousVersionID: posted.PreviousVersionID, Reason: posted.Reason, At: posted.At,
 	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	if posted.VersionID != s.secret.version || posted.Deleted {
-		e.mu.Lock()
 		switch {
 		case posted.Deleted:
 			e.condemn(revoked)
 		case lapsed:
 			e.condemn(superseded)
 		}
-		e.mu.Unlock()
 	}
+	e.strike(news)
 	return w.c.supersede(ctx, e, news)
 }
 

@@ -3,7 +3,6 @@ package secrets
 import (
 	"errors"
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,18 +13,45 @@ import (
 type entry struct {
 	entryID
 	state atomic.Pointer[state]
+	used  atomic.Bool  // read since the table last looked
+	pins  atomic.Int32 // of those whom the table must not take it from
 
-	mu     sync.Mutex
-	flight *flight // the read under way, whose answer will be kept
-	queued *flight // follows flight, for those who need a later answer
-	// gen grows with every invalidation. The answer to a read that began
-	// before one is not kept, unless it is the version that it named.
-	gen    int64
-	wanted string
-	hooks  []*func(before, after *Secret)
-	struck []string // versions that were revoked, the latest last
+	// gen grows with every invalidation, while mu is held. The answer to a
+	// read that began before one is not kept, unless it is the version that it
+	// named.
+	gen atomic.Int64
+
+	mu      sync.Mutex
+	wanted  string
+	flight  *flight       // the read under way, whose answer will be kept
+	queued  *flight       // follows flight, for those who need a later answer
+	changed chan struct{} // closed with the state; nil where nobody waits
+	hooks   []*func(before, after *Secret)
+	news    news
+	struck  []string // versions that were revoked, the latest last
 
 	ladder atomic.Pointer[Ladder] // nil until it is asked for
+}
+
+// use notes that the entry was read, so that others are evicted first.
+func (e *entry) use() {
+	if !e.used.Load() {
+		e.used.Store(true)
+	}
+}
+
+// set replaces the state. It holds mu.
+func (e *entry) set(s *state) {
+	if s != nil {
+		if s.hit = s.refresh; s.secret != nil && s.secret.stale {
+			s.hit = instant{}
+		}
+	}
+	e.state.Store(s)
+	if e.changed != nil {
+		close(e.changed)
+		e.changed = nil
+	}
 }
 
 // A hold says what is known against the value of a state.
@@ -46,6 +72,7 @@ type state struct {
 	secret *Secret // nil where err is not
 	err    error
 
+	hit     instant // until when reads are hits: refresh, unless they are counted
 	fetched instant // when Secrets Manager was asked
 	// Until refresh the value is served without a thought; from then on it is
 	// read again in the background; from fresh on a reader waits for that;
@@ -102,18 +129,20 @@ func holding(s *Secret, asked instant, opts *Options) *state {
 // A landing is what became of the answer to a flight.
 type landing struct {
 	counts bool    // it was not overtaken by an invalidation
+	lags   bool    // it was older than what is in memory, which stays
 	news   bool    // reads return another version than before, or the first
 	before *Secret // the version that they returned before
+	kept   *Secret // the version that they return now
 }
 
 // keep takes the answer to a flight.
 func (e *entry) keep(f *flight, s *Secret, now instant, opts *Options) landing {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if f.gen < e.gen && s.version != e.wanted {
+	if f.gen < e.gen.Load() && s.version != e.wanted {
 		return landing{}
 	}
-	l := landing{counts: true}
+	l := landing{counts: true, kept: s}
 	old, next := e.state.Load(), holding(s, f.asked, opts)
 	switch {
 	case old == nil || old.secret == nil:
@@ -124,20 +153,22 @@ func (e *entry) keep(f *flight, s *Secret, now instant, opts *Options) landing {
 	case f.lags(old, s, now):
 		next = new(*old)
 		next.refresh = now.add(recheck)
+		l.lags, l.kept = true, old.secret
 	default:
 		l.news, l.before = true, old.secret
+		e.news.proved()
 	}
 	if l.news {
 		next.since, next.adopted = now.time(), now
 	}
-	e.state.Store(next)
+	e.set(next)
 	return l
 }
 
 // lags reports whether an answer is that of a replica which has not heard of
 // the version in memory.
 func (f *flight) lags(old *state, s *Secret, now instant) bool {
-	return f.version == "" && old.hold == usable && f.refused != old.secret.version &&
+	return s.version != f.version && old.hold == usable && f.refused != old.secret.version &&
 		s.created.Before(old.secret.created) && now.before(old.adopted.add(settle))
 }
 
@@ -149,7 +180,7 @@ const noValueTTL = 20 * time.Millisecond
 func (e *entry) fail(f *flight, err error, now instant, opts *Options) (counts bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if f.gen < e.gen {
+	if f.gen < e.gen.Load() {
 		return false
 	}
 	old := e.state.Load()
@@ -160,7 +191,7 @@ func (e *entry) fail(f *flight, err error, now instant, opts *Options) (counts b
 			remember = min(remember, noValueTTL)
 		}
 		retry := now.add(remember)
-		e.state.Store(&state{err: err, refresh: retry, fresh: retry})
+		e.set(&state{err: err, refresh: retry, fresh: retry})
 		return true
 	}
 	next := *old
@@ -171,7 +202,7 @@ func (e *entry) fail(f *flight, err error, now instant, opts *Options) (counts b
 	} else {
 		next.refresh = earlier(next.refresh, old.fresh)
 	}
-	e.state.Store(&next)
+	e.set(&next)
 	return true
 }
 
@@ -180,7 +211,8 @@ func backoff(failures int) time.Duration {
 	return part(min(time.Second<<min(failures-1, 10), maxBackoff), jitter())
 }
 
-// condemn marks the value in memory, so that reads wait for the next.
+// condemn marks the value in memory, so that reads wait for the next. It holds
+// mu.
 func (e *entry) condemn(h hold) {
 	old := e.state.Load()
 	if old == nil || old.secret == nil || old.hold >= h {
@@ -188,11 +220,7 @@ func (e *entry) condemn(h hold) {
 	}
 	next := *old
 	next.hold, next.refresh, next.fresh = h, instant{}, instant{}
-	e.state.Store(&next)
-}
-
-func (e *entry) unhook(hook *func(before, after *Secret)) {
-	e.hooks = slices.DeleteFunc(slices.Clone(e.hooks), func(h *func(before, after *Secret)) bool { return h == hook })
+	e.set(&next)
 }
 
 // isNews reports whether a secret is newer than the version in memory.

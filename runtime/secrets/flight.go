@@ -3,6 +3,7 @@ package secrets
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -15,6 +16,7 @@ type flight struct {
 	gen     int64
 	version string // asked for by id, together with the label; empty for any
 	refused string // version that a caller could not use
+	patient bool   // waits for its turn even where there is no value yet
 	asked   instant
 
 	done chan struct{}
@@ -23,6 +25,9 @@ type flight struct {
 	err       error
 	overtaken bool // an invalidation came in between; the answer does not count
 }
+
+// counts reports whether the answer is still the last word on the entry.
+func (f *flight) counts(e *entry) bool { return !f.overtaken && f.gen == e.gen.Load() }
 
 func (f *flight) ended() bool {
 	select {
@@ -38,6 +43,29 @@ func (f *flight) ended() bool {
 func (c *Client) join(ctx context.Context, e *entry) *flight {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if !c.begun(ctx, e) {
+		c.counts.joined.Add(1)
+	}
+	return e.flight
+}
+
+// renew reads a value again in the background, while what is in memory is
+// served. So that readers need not come here for each other's sake, it is all
+// they look at until it runs out or the answer is there.
+func (c *Client) renew(ctx context.Context, e *entry, s *state) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	c.begun(ctx, e)
+	if e.state.Load() == s {
+		next := *s
+		next.refresh, next.hit = s.fresh, s.fresh
+		e.state.Store(&next) // nobody needs to hear of it
+	}
+}
+
+// begun starts a read unless one is under way, and reports whether it did. It
+// holds e.mu.
+func (c *Client) begun(ctx context.Context, e *entry) bool {
 	switch {
 	case e.flight == nil:
 		c.launch(ctx, e, &flight{})
@@ -45,8 +73,10 @@ func (c *Client) join(ctx context.Context, e *entry) *flight {
 		// The environment was frozen while it was under way, and its
 		// connection is dead by now.
 		c.pursue(ctx, e, e.flight.version)
+	default:
+		return false
 	}
-	return e.flight
+	return true
 }
 
 // follow returns a read that has not begun yet when it is called. All who call
@@ -60,6 +90,8 @@ func (c *Client) follow(ctx context.Context, e *entry, refused string) *flight {
 		return e.flight
 	case e.queued == nil:
 		e.queued = &flight{refused: refused, done: make(chan struct{})}
+	default:
+		c.counts.joined.Add(1)
 	}
 	return e.queued
 }
@@ -67,7 +99,7 @@ func (c *Client) follow(ctx context.Context, e *entry, refused string) *flight {
 // pursue starts a read of the version that an invalidation names, beside any
 // that is under way: those do not count any more. It holds e.mu.
 func (c *Client) pursue(ctx context.Context, e *entry, version string) *flight {
-	e.gen++
+	e.gen.Add(1)
 	e.wanted = version
 	c.launch(ctx, e, &flight{version: version})
 	return e.flight
@@ -75,28 +107,48 @@ func (c *Client) pursue(ctx context.Context, e *entry, version string) *flight {
 
 // launch starts a flight and makes it the entry's. It holds e.mu.
 func (c *Client) launch(ctx context.Context, e *entry, f *flight) {
-	f.gen, f.asked = e.gen, c.now()
+	c.take(e, f)
+	go c.fly(context.WithoutCancel(ctx), e, f)
+}
+
+// take makes a flight the entry's. It holds e.mu.
+func (c *Client) take(e *entry, f *flight) {
+	f.gen, f.asked = e.gen.Load(), c.now()
 	if f.done == nil {
 		f.done = make(chan struct{})
 	}
 	e.flight = f
-	go c.fly(context.WithoutCancel(ctx), e, f)
 }
 
-// fly runs a flight to its end.
+// fly runs a flight to its end, which comes within Timeout.
 func (c *Client) fly(ctx context.Context, e *entry, f *flight) {
-	if s := e.state.Load(); s != nil && s.secret != nil && s.hold == usable && f.version == "" {
-		c.refreshes <- struct{}{} // those who have a place give it up by their timeout
-		defer func() { <-c.refreshes }()
-	}
 	asking, cancel := context.WithTimeout(ctx, c.opts.Timeout)
 	defer cancel()
+	s := e.state.Load()
+	if f.patient || s != nil && s.secret != nil && s.hold == usable && f.version == "" {
+		if f.err = c.turn(asking, e.id); f.err != nil {
+			c.land(ctx, e, f)
+			return
+		}
+		defer func() { <-c.refreshes }()
+	}
 	if f.version == "" {
 		f.secret, f.err = c.fetch(asking, e.entryID)
 	} else {
 		f.secret, f.err = c.fetchNamed(asking, e, f)
 	}
 	c.land(ctx, e, f)
+}
+
+// turn waits until there are few enough reads under way. Who got it takes one
+// out of refreshes again.
+func (c *Client) turn(ctx context.Context, id string) error {
+	select {
+	case c.refreshes <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("reading secret %s: %w: all reads that may be under way at once hang", id, ErrUnavailable)
+	}
 }
 
 // land keeps the answer to a flight, tells those who have to know, and lets
@@ -107,7 +159,12 @@ func (c *Client) land(ctx context.Context, e *entry, f *flight) {
 		if c.watch != nil {
 			c.watch.begin(f.asked)
 		}
-		l = e.keep(f, f.secret, c.now(), &c.opts)
+		if l = e.keep(f, f.secret, c.now(), &c.opts); l.counts {
+			f.secret = l.kept
+		}
+		if !l.counts || l.lags {
+			c.counts.ignored.Add(1)
+		}
 	} else {
 		l.counts = e.fail(f, f.err, c.now(), &c.opts)
 	}
@@ -130,15 +187,6 @@ func (c *Client) land(ctx context.Context, e *entry, f *flight) {
 	close(f.done)
 }
 
-func (e *entry) tell(before, after *Secret) {
-	e.mu.Lock()
-	hooks := e.hooks
-	e.mu.Unlock()
-	for _, hook := range hooks {
-		(*hook)(before, after)
-	}
-}
-
 // fetch reads Secrets Manager.
 func (c *Client) fetch(ctx context.Context, id entryID) (*Secret, error) {
 	in := &secretsmanager.GetSecretValueInput{SecretId: &id.id}
@@ -148,10 +196,10 @@ func (c *Client) fetch(ctx context.Context, id entryID) (*Secret, error) {
 	if id.version != "" {
 		in.VersionId = &id.version
 	}
-	c.fetched.Add(1)
+	c.counts.fetched.Add(1)
 	out, err := c.api.GetSecretValue(ctx, in)
 	if err != nil {
-		c.failed.Add(1)
+		c.counts.failed.Add(1)
 		return nil, answered("reading", id.id, err)
 	}
 	value := aws.ToString(out.SecretString)
@@ -174,28 +222,35 @@ const (
 
 // fetchNamed reads the version that an event names, with the label AWSCURRENT,
 // so that the answer cannot be an older one. If it does not carry the label,
-// either the event is late, or Secrets Manager's replica has not heard yet:
-// then what it says is current is taken if that is news, and asked again if
-// not.
+// either the event is late, or forged, or Secrets Manager's replica has not
+// heard yet: then what it says is current is taken if that is news, and if not
+// the named version is asked for again, for as long as the event is worth it.
 func (c *Client) fetchNamed(ctx context.Context, e *entry, f *flight) (*Secret, error) {
 	named := entryID{id: e.id, stage: current, version: f.version}
+	s, err := c.fetch(ctx, named)
+	if !errors.Is(err, ErrNoValue) {
+		return s, err
+	}
+	known, err := c.fetch(ctx, e.entryID)
+	if err != nil || e.isNews(known) {
+		return known, err
+	}
 	wait := namedWait
-	for try := 1; ; try++ {
-		s, err := c.fetch(ctx, named)
-		if !errors.Is(err, ErrNoValue) {
-			return s, err
-		}
-		s, err = c.fetch(ctx, e.entryID)
-		if err != nil || try == namedTries || e.isNews(s) {
-			return s, err
-		}
+	for range namedTries - 1 {
 		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
 			timer.Stop()
-			return s, nil
+			return known, nil
 		case <-timer.C:
 			wait *= 2
 		}
+		if !c.worth(e) {
+			return known, nil
+		}
+		if s, err = c.fetch(ctx, named); !errors.Is(err, ErrNoValue) {
+			return s, err
+		}
 	}
+	return known, nil
 }

@@ -75,9 +75,14 @@ const (
 // Ladder returns the ladder of a secret: always the same, so that all who use
 // the secret in this process share what it finds. It makes no call.
 func (c *Client) Ladder(name string) *Ladder {
-	return c.ladder(c.entry(entryID{id: c.physical(name)}))
+	id := entryID{id: c.physical(name)}
+	if l := c.table.get(id).ladder.Load(); l != nil {
+		return l
+	}
+	return c.ladder(c.table.pin(id))
 }
 
+// ladder returns the ladder of an entry that is pinned.
 func (c *Client) ladder(e *entry) *Ladder {
 	if l := e.ladder.Load(); l != nil {
 		return l
@@ -324,7 +329,7 @@ func (c *climb) previous(ctx context.Context) (*Secret, error) {
 }
 
 func (c *climb) staged(ctx context.Context, label string) (*Secret, error) {
-	return c.client.fresh(ctx, c.client.entry(entryID{id: c.entry.id, stage: label}), "")
+	return c.client.fresh(ctx, c.client.table.get(entryID{id: c.entry.id, stage: label}), "")
 }
 
 // remember has everybody use a version that works, for as long as the current

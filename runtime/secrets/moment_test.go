@@ -64,7 +64,7 @@ func TestNoDeadlinePassesWithinASharedReading(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := New(newStore(), dev, limit)
 				value(t, c)
-				first := *c.entry(entryID{id: dbName}).state.Load()
+				first := *c.table.get(entryID{id: dbName}).state.Load()
 				for {
 					value(t, c)
 					now := c.now()
@@ -77,7 +77,7 @@ func TestNoDeadlinePassesWithinASharedReading(t *testing.T) {
 					}
 					time.Sleep(time.Millisecond)
 				}
-				after := c.entry(entryID{id: dbName}).state.Load()
+				after := c.table.get(entryID{id: dbName}).state.Load()
 				if name == "the TTL" && after.fetched == first.fetched {
 					t.Error("the value was not read again in time")
 				}

@@ -56,6 +56,12 @@ type Options struct {
 	// second.
 	Patience time.Duration
 
+	// MaxSecrets is how many values are kept in memory: one for each secret,
+	// and one for each other label or version that was asked for. When there
+	// are more, one that was not read of late makes room. If zero, it is
+	// 1,024. What a [Ref], OnChange or Watch stands for stays.
+	MaxSecrets int
+
 	// Bulletin tells of rotations and keeps the leases. If nil, there is none.
 	Bulletin Bulletin
 	// CheckInterval is how often the board is read, at most. If zero, it is
@@ -88,6 +94,9 @@ func (o *Options) setDefaults() {
 	o.NegativeTTL = orDefault(o.NegativeTTL, time.Second)
 	o.Timeout = orDefault(o.Timeout, 10*time.Second)
 	o.Patience = orDefault(o.Patience, 500*time.Millisecond)
+	if o.MaxSecrets <= 0 {
+		o.MaxSecrets = 1024
+	}
 	o.CheckInterval = orDefault(o.CheckInterval, 10*time.Second)
 	o.Lease = orDefault(o.Lease, time.Minute)
 	o.CheckTimeout = orDefault(o.CheckTimeout, 500*time.Millisecond)

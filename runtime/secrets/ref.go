@@ -2,6 +2,7 @@ package secrets
 
 import (
 	"context"
+	"iter"
 	"sync/atomic"
 )
 
@@ -33,7 +34,7 @@ type decoded[T any] struct {
 
 // Bind returns a reference to a secret. It makes no call.
 func Bind[T any](c *Client, name string) *Ref[T] {
-	return &Ref[T]{client: c, entry: c.entry(entryID{id: c.physical(name)})}
+	return &Ref[T]{client: c, entry: c.table.pin(entryID{id: c.physical(name)})}
 }
 
 // Get returns the current value. It reads and fails as [Client.Get] does.
@@ -46,7 +47,24 @@ func (r *Ref[T]) Get(ctx context.Context) (T, error) {
 	return r.decode(s)
 }
 
-// decode returns the value of a version.
+// Watch yields the current value at once, and each that becomes current
+// afterwards, as [Client.Watch] does. A value that does not fit is yielded as
+// [ErrDecode].
+func (r *Ref[T]) Watch(ctx context.Context) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for s, err := range r.client.watched(ctx, r.entry.entryID) {
+			var v T
+			if err == nil {
+				v, err = r.decode(s)
+			}
+			if !yield(v, err) {
+				return
+			}
+		}
+	}
+}
+
+// decode returns what a version says, from memory where it is the last one.
 func (r *Ref[T]) decode(s *Secret) (T, error) {
 	if d := r.last.Load(); d != nil && d.of == s.value {
 		return d.value, d.err

@@ -22,21 +22,21 @@ const labelFirst = "REKEY_FIRST"
 // [*Secret] as what it reveals, and anything else as JSON. Reads of this
 // client return the new value at once.
 func (c *Client) Set(ctx context.Context, name string, value any) (versionID string, err error) {
-	e := c.entry(entryID{id: c.physical(name)})
-	in, err := valueInput(e.id, value)
+	id := c.physical(name)
+	in, err := valueInput(id, value)
 	if err != nil {
 		return "", err
 	}
 	asked := c.now()
 	out, err := c.api.PutSecretValue(ctx, in)
 	if err != nil {
-		return "", answered("storing", e.id, err)
+		return "", answered("storing", id, err)
 	}
 	text := aws.ToString(in.SecretString)
 	if in.SecretString == nil {
 		text = string(in.SecretBinary)
 	}
-	c.adopt(ctx, e, asked, &Secret{
+	c.adopt(ctx, c.table.get(entryID{id: id}), asked, &Secret{
 		value: &text, arn: aws.ToString(out.ARN), name: aws.ToString(out.Name),
 		version: aws.ToString(out.VersionId), created: time.Now(),
 	})
@@ -46,9 +46,9 @@ func (c *Client) Set(ctx context.Context, name string, value any) (versionID str
 // adopt makes a value that was just stored the one that reads return.
 func (c *Client) adopt(ctx context.Context, e *entry, asked instant, s *Secret) {
 	e.mu.Lock()
-	e.gen++ // reads that are under way may have got the version before
+	e.gen.Add(1) // reads that are under way may have got the version before
 	e.wanted = s.version
-	f := &flight{gen: e.gen, version: s.version, asked: asked, secret: s, done: make(chan struct{})}
+	f := &flight{gen: e.gen.Load(), version: s.version, asked: asked, secret: s, done: make(chan struct{})}
 	e.mu.Unlock()
 	c.land(context.WithoutCancel(ctx), e, f)
 }
@@ -57,7 +57,7 @@ func (c *Client) adopt(ctx context.Context, e *entry, asked instant, s *Secret) 
 // a value already, also one that another process stores at the same moment, it
 // changes nothing and the error wraps [ErrHasValue].
 func (c *Client) SetFirst(ctx context.Context, name string, value any) error {
-	e := c.entry(entryID{id: c.physical(name)})
+	e := c.table.get(entryID{id: c.physical(name)})
 	_, err := c.fresh(ctx, e, "")
 	if err == nil {
 		return fmt.Errorf("storing secret %s: %w", e.id, ErrHasValue)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,6 +18,7 @@ type watch struct {
 	board Bulletin
 	lease deadline // until when what is in memory may be served without a look
 	due   deadline // when the next look is due
+	phase float64  // part of CheckInterval after which the first look is due
 
 	mu      sync.Mutex
 	looking *look                     // the board is being read
@@ -36,7 +38,7 @@ type look struct {
 }
 
 func newWatch(c *Client, opts Options) *watch {
-	return &watch{c: c, board: opts.Bulletin, noted: make(map[string]bulletin.Entry)}
+	return &watch{c: c, board: opts.Bulletin, phase: rand.Float64(), noted: make(map[string]bulletin.Entry)} //nolint:gosec // spreads load, guards nothing
 }
 
 // Due reports whether the board is to be read: values are in memory, and the
@@ -65,16 +67,25 @@ func (c *Client) Check(ctx context.Context) {
 
 // Run looks at the board every CheckInterval until ctx ends. It is for
 // processes that run for long, on a goroutine of its own. Without a bulletin
-// it does nothing.
+// it does nothing but wait. The first look comes after a part of CheckInterval
+// that chance decides: processes that were started together do not look, and
+// then read a new version, all at once.
 func (c *Client) Run(ctx context.Context) {
-	ticks := time.NewTicker(c.opts.CheckInterval)
+	if c.watch == nil {
+		<-ctx.Done()
+		return
+	}
+	ticks := time.NewTicker(max(part(c.opts.CheckInterval, c.watch.phase), 1))
 	defer ticks.Stop()
-	for {
+	for first := true; ; first = false {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticks.C:
-			if c.watch != nil && len(c.held()) > 0 {
+			if first {
+				ticks.Reset(c.opts.CheckInterval)
+			}
+			if len(c.held()) > 0 {
 				<-c.watch.start(ctx).read
 			}
 		}
@@ -101,8 +112,8 @@ func (c *Client) Close(ctx context.Context) error {
 // held returns the current versions in memory, by entry.
 func (c *Client) held() map[*entry]*state {
 	var all map[*entry]*state
-	for id, e := range *c.entries.Load() {
-		if s := e.state.Load(); id.stage == "" && id.version == "" && s != nil && s.secret != nil {
+	for id, e := range c.table.all() {
+		if s := e.state.Load(); id.current() && s != nil && s.secret != nil {
 			if all == nil {
 				all = make(map[*entry]*state)
 			}
@@ -195,14 +206,14 @@ func (w *watch) report(ctx context.Context, err error) {
 func (w *watch) begin(asked instant) {
 	if w.lease.load() == (instant{}) {
 		w.lease.store(asked.add(w.c.opts.Lease))
-		w.due.store(asked.add(w.c.opts.CheckInterval))
+		w.due.store(asked.add(part(w.c.opts.CheckInterval, w.phase)))
 	}
 }
 
 // register writes the lease of a version that was just read.
 func (w *watch) register(ctx context.Context, e *entry) {
 	s := e.state.Load()
-	if e.stage != "" || e.version != "" || s == nil || s.secret == nil {
+	if !e.current() || s == nil || s.secret == nil {
 		return
 	}
 	w.report(ctx, w.write(ctx, w.leaseOn(s, w.c.now())))

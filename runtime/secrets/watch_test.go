@@ -92,10 +92,12 @@ func (b *board) count() int {
 }
 
 func watched(s *store, b *board) *Client {
-	return New(s, dev, func(o *Options) {
+	c := New(s, dev, func(o *Options) {
 		o.Bulletin, o.Consumer, o.Logger = b, "test/1/x", slog.New(slog.DiscardHandler)
 		o.Freezes = true
 	})
+	c.watch.phase = 1
+	return c
 }
 
 // freeze has the wall clock go on while the monotonic one stands still.
