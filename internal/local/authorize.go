@@ -11,15 +11,15 @@ import (
 	"github.com/rekey-go/rekey/internal/local/wire"
 )
 
-// An access is who may do what on the engine. The template fills it while the
-// system is made; after that it does not change, but for the ledger.
+// An access is who may do what on the engine. Templates fill it while their
+// resources are made.
 type access struct {
 	// off says that nobody is refused. What would have been is in the ledger.
 	off     bool
-	roles   map[string]*role       // :: ARN
-	managed map[string]*iam.Policy // :: ARN of a managed policy of the template
-	keys    map[string]*iam.Policy // :: ARN of a KMS key
-	buses   map[string]*iam.Policy // :: ARN of a bus
+	roles   index[string, *role]       // :: ARN
+	managed index[string, *iam.Policy] // :: ARN of a managed policy of the template
+	keys    index[string, *iam.Policy] // :: ARN of a KMS key
+	buses   index[string, *iam.Policy] // :: ARN of a bus
 	parsed  policyCache
 	// administrator is the policy of those who may do everything.
 	administrator *iam.Policy
@@ -28,15 +28,14 @@ type access struct {
 	delegating *iam.Policy
 	// holders are the resources of the template that hold the policy of
 	// another.
-	holders map[string]template.Resource // :: ARN of what has the policy
-	ledger  ledger
+	holders index[string, template.Resource] // :: ARN of what has the policy
+	// hashKeys are the partition keys of tables, by which conditions ask.
+	hashKeys index[string, string] // :: table
+	ledger   ledger
 }
 
 func newAccess(off bool) (*access, error) {
-	a := &access{
-		off: off, roles: map[string]*role{}, managed: map[string]*iam.Policy{},
-		keys: map[string]*iam.Policy{}, buses: map[string]*iam.Policy{}, holders: map[string]template.Resource{},
-	}
+	a := &access{off: off}
 	var err error
 	if a.administrator, err = iam.ManagedPolicy("AdministratorAccess", 0); err != nil {
 		return nil, err
@@ -68,7 +67,7 @@ func (e *Engine) refuse(d iam.Decision, r *judged) error {
 // administrators of the account; so may a role that the template does not have.
 func (e *Engine) decide(caller wire.Principal, r *iam.Request) iam.Decision {
 	policies := iam.Policies{Identity: []*iam.Policy{e.access.administrator}, Resource: e.resourcePolicy(r.Resource)}
-	if role, ok := e.access.roles[caller.RoleARN]; ok {
+	if role := e.access.roles.get(caller.RoleARN); role != nil {
 		policies.Identity, policies.Boundary = role.policies, role.boundary
 	}
 	if key := strings.HasPrefix(r.Action, "kms:"); key {
@@ -196,7 +195,7 @@ func serviceOf(arn string) string {
 
 // parseAt reads a policy of the template, of a role or of a resource. The
 // error is a [*template.Error] with the place of the fault.
-func (e *Engine) parseAt(owner string, node *yaml.Node, read func(*yaml.Node) (*iam.Policy, error)) (*iam.Policy, error) {
+func (e *deployment) parseAt(owner string, node *yaml.Node, read func(*yaml.Node) (*iam.Policy, error)) (*iam.Policy, error) {
 	p, err := read(node)
 	if err != nil {
 		return nil, e.policyFault(owner, err)

@@ -15,14 +15,14 @@ import (
 // load sets what a template's function is started with: a function of this
 // binary, where CodeUri names one, and else the user's own code, which lies
 // relative to the template.
-func (e *Engine) load(r template.Resource, p *functionProperties, f *lambda.Function) (err error) {
+func (e *deployment) load(r template.Resource, p *functionProperties, f *lambda.Function) (err error) {
 	var unknown error
 	if f.Command, unknown = e.opts.Command(p.CodeURI); unknown == nil {
 		return nil
 	}
 	source := p.CodeURI
 	if !filepath.IsAbs(source) {
-		source = filepath.Join(filepath.Dir(e.opts.TemplateFile), source)
+		source = filepath.Join(filepath.Dir(e.file), source)
 	}
 	if _, err := os.Stat(source); p.CodeURI == "" || err != nil {
 		return r.Errorf("CodeUri names a folder functions/NAME/bootstrap, or relative to the template a folder with a Go program or a bootstrap, or a zip file",
@@ -41,7 +41,7 @@ func (e *Engine) load(r template.Resource, p *functionProperties, f *lambda.Func
 
 // code makes a function's code of a zip file, a folder with a bootstrap, or
 // one with a Go program.
-func (e *Engine) code(source string) (lambda.Code, error) {
+func (e *deployment) code(source string) (lambda.Code, error) {
 	if strings.HasSuffix(source, ".zip") {
 		archive, err := os.ReadFile(source) //nolint:gosec // the template's own file.
 		if err != nil {

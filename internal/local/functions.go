@@ -1,7 +1,8 @@
 package local
 
 import (
-	"fmt"
+	"cmp"
+	"context"
 	"maps"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/rekey-go/rekey/internal/local/httpapi"
 	"github.com/rekey-go/rekey/internal/local/lambda"
 	"github.com/rekey-go/rekey/internal/local/template"
+	"github.com/rekey-go/rekey/internal/local/wire"
 )
 
 // functionProperties are those of a serverless function that the engine has.
@@ -43,13 +45,14 @@ type eventSource struct {
 	Properties yaml.Node `yaml:"Properties"`
 }
 
-func (e *Engine) makeFunction(r template.Resource) error {
+func (e *deployment) makeFunction(r template.Resource) error {
 	var p functionProperties
 	if err := e.plan.Properties(r.ID, &p); err != nil {
 		return err
 	}
-	if p.FunctionName == "" {
-		p.FunctionName = r.ID
+	p.FunctionName = cmp.Or(p.FunctionName, e.nameFor(r.ID))
+	if e.strict && e.kept[r.ID] != p.FunctionName && e.Lambda.Has(p.FunctionName) {
+		return refused(r, wire.Errorf("AlreadyExists", "%s already exists", p.FunctionName))
 	}
 	role, err := e.roleOf(r, &p)
 	if err != nil {
@@ -73,17 +76,17 @@ func (e *Engine) makeFunction(r template.Resource) error {
 	if err != nil {
 		return refused(r, err)
 	}
+	e.undo(func() error { e.Lambda.Remove(arn); return nil })
 	e.functions[r.ID] = arn
 	e.plan.Set(r.ID, p.FunctionName, map[string]string{"Arn": arn})
 	for _, name := range slices.Sorted(maps.Keys(p.Events)) {
 		source := p.Events[name]
 		make, ok := eventSources[source.Type]
 		if !ok {
-			e.warnings = append(e.warnings, fmt.Sprintf("%s:%d:%d: the engine has no event source %s; %s of %s is left out",
-				r.File, r.Line, r.Column, source.Type, name, r.ID))
+			e.warn(r.File, r.Line, r.Column, "the engine has no event source %s; %s of %s is left out", source.Type, name, r.ID)
 			continue
 		}
-		if err := make(e, arn, r.ID+name, &source.Properties); err != nil {
+		if err := make(e, arn, e.nameFor(r.ID+name), &source.Properties); err != nil {
 			return refused(r, err)
 		}
 	}
@@ -93,16 +96,16 @@ func (e *Engine) makeFunction(r template.Resource) error {
 // eventSources are the types of event source that the engine has.
 //
 //nolint:gochecknoglobals // a constant table.
-var eventSources = map[string]func(e *Engine, functionARN, name string, properties *yaml.Node) error{
-	"HttpApi":         (*Engine).addRoute,
-	"EventBridgeRule": (*Engine).addRule,
-	"CloudWatchEvent": (*Engine).addRule,
-	"Schedule":        (*Engine).addSchedule,
-	"ScheduleV2":      (*Engine).addSchedule,
-	"SQS":             (*Engine).addQueue,
+var eventSources = map[string]func(e *deployment, functionARN, name string, properties *yaml.Node) error{
+	"HttpApi":         (*deployment).addRoute,
+	"EventBridgeRule": (*deployment).addRule,
+	"CloudWatchEvent": (*deployment).addRule,
+	"Schedule":        (*deployment).addSchedule,
+	"ScheduleV2":      (*deployment).addSchedule,
+	"SQS":             (*deployment).addQueue,
 }
 
-func (e *Engine) addRoute(functionARN, _ string, properties *yaml.Node) error {
+func (e *deployment) addRoute(functionARN, _ string, properties *yaml.Node) error {
 	var p struct {
 		Method string `yaml:"Method"`
 		Path   string `yaml:"Path"`
@@ -110,14 +113,21 @@ func (e *Engine) addRoute(functionARN, _ string, properties *yaml.Node) error {
 	if err := properties.Decode(&p); err != nil {
 		return err
 	}
-	e.routes = append(e.routes, httpapi.Route{Method: strings.ToUpper(p.Method), Path: p.Path, FunctionARN: functionARN})
+	route := httpapi.Route{Method: strings.ToUpper(p.Method), Path: p.Path, FunctionARN: functionARN}
+	e.routes = append(e.routes, ownedRoute{e.making, route})
 	return nil
 }
 
 // Routes are those of the HTTP API.
-func (e *Engine) Routes() []httpapi.Route { return e.routes }
+func (e *Engine) Routes() []httpapi.Route {
+	var routes []httpapi.Route
+	for _, r := range e.main.routes {
+		routes = append(routes, r.Route)
+	}
+	return routes
+}
 
-func (e *Engine) addRule(functionARN, name string, properties *yaml.Node) error {
+func (e *deployment) addRule(functionARN, name string, properties *yaml.Node) error {
 	var p struct {
 		EventBusName     string         `yaml:"EventBusName"`
 		Pattern          map[string]any `yaml:"Pattern"`
@@ -137,7 +147,7 @@ func (e *Engine) addRule(functionARN, name string, properties *yaml.Node) error 
 	})
 }
 
-func (e *Engine) addSchedule(functionARN, name string, properties *yaml.Node) error {
+func (e *deployment) addSchedule(functionARN, name string, properties *yaml.Node) error {
 	var p struct {
 		Schedule           string `yaml:"Schedule"`
 		ScheduleExpression string `yaml:"ScheduleExpression"`
@@ -158,16 +168,20 @@ func (e *Engine) addSchedule(functionARN, name string, properties *yaml.Node) er
 
 // ruleFor makes a rule whose target is a function, and lets it invoke the
 // function, as SAM does.
-func (e *Engine) ruleFor(functionARN string, p ruleProperties) error {
+func (e *deployment) ruleFor(functionARN string, p ruleProperties) error {
 	arn, err := e.putRule(p)
 	if err != nil {
 		return err
 	}
-	e.Lambda.AddPermission(functionARN, eventsService, arn, "")
+	remove := e.Lambda.AddPermission(functionARN, eventsService, arn, "")
+	e.undoPart(e.making, func() error {
+		remove()
+		return e.Events.RemoveRule(p.EventBusName, p.Name)
+	})
 	return nil
 }
 
-func (e *Engine) addQueue(functionARN, _ string, properties *yaml.Node) error {
+func (e *deployment) addQueue(functionARN, _ string, properties *yaml.Node) error {
 	var p struct {
 		Queue                 string   `yaml:"Queue"`
 		BatchSize             int      `yaml:"BatchSize"`
@@ -181,18 +195,30 @@ func (e *Engine) addQueue(functionARN, _ string, properties *yaml.Node) error {
 	}
 	partial := slices.Contains(p.FunctionResponseTypes, "ReportBatchItemFailures")
 	// Messages wait for all functions to be there.
+	owner := e.making
 	e.afterwards = append(e.afterwards, func() error {
-		return e.Lambda.MapQueue(functionARN, p.Queue, p.BatchSize, partial)
+		stop, err := e.Lambda.MapQueue(functionARN, p.Queue, p.BatchSize, partial)
+		if err == nil {
+			e.undoPart(owner, func() error { stop(); return nil })
+		}
+		return err
 	})
 	return nil
 }
 
-func (e *Engine) makeHTTPAPI(r template.Resource) error {
-	e.plan.Set(r.ID, r.ID, map[string]string{"ApiEndpoint": e.APIURL(), "ApiId": r.ID})
+func (e *deployment) makeHTTPAPI(r template.Resource) error {
+	if e.api == nil {
+		var err error
+		if e.api, err = newAPIServer(context.Background(), 0); err != nil {
+			return err
+		}
+		go e.api.serve()
+	}
+	e.plan.Set(r.ID, e.nameFor(r.ID), map[string]string{"ApiEndpoint": e.api.url(), "ApiId": e.nameFor(r.ID)})
 	return nil
 }
 
-func (e *Engine) makePermission(r template.Resource) error {
+func (e *deployment) makePermission(r template.Resource) error {
 	var p struct {
 		FunctionName  string `yaml:"FunctionName"`
 		Principal     string `yaml:"Principal"`
@@ -205,7 +231,8 @@ func (e *Engine) makePermission(r template.Resource) error {
 	if !strings.HasPrefix(p.FunctionName, "arn:") {
 		p.FunctionName = "arn:aws:lambda:" + Region + ":" + Account + ":function:" + p.FunctionName
 	}
-	e.Lambda.AddPermission(p.FunctionName, p.Principal, p.SourceARN, p.SourceAccount)
-	e.plan.Set(r.ID, r.ID, nil)
+	remove := e.Lambda.AddPermission(p.FunctionName, p.Principal, p.SourceARN, p.SourceAccount)
+	e.undoPart(r.ID, func() error { remove(); return nil })
+	e.plan.Set(r.ID, e.nameFor(r.ID), nil)
 	return nil
 }

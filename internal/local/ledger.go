@@ -16,10 +16,10 @@ import (
 // A ledger counts what each statement of the template has allowed, and keeps
 // what was refused. Statements are added while the system is made.
 type ledger struct {
-	entries []*entry
-	of      map[*iam.Statement]*entry
+	of index[*iam.Statement, *entry]
 
 	mu      sync.Mutex
+	entries []*entry                       // :: mu
 	refused map[refusedCall]*PolicyRefusal // :: mu
 }
 
@@ -39,19 +39,32 @@ type entry struct {
 type refusedCall struct{ who, action, resource, reason string }
 
 func (l *ledger) add(r template.Resource, policy *iam.Policy) {
-	if l.of == nil {
-		l.of = make(map[*iam.Statement]*entry)
-	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	for _, s := range policy.Statements {
 		n := &entry{resource: r, statement: s, actions: make([]atomic.Uint64, len(s.Actions)), resources: make([]atomic.Uint64, len(s.Resources))}
-		l.entries, l.of[s] = append(l.entries, n), n
+		l.entries = append(l.entries, n)
+		l.of.set(s, n)
 	}
+}
+
+// forget drops the statements of a resource, which is removed or made anew.
+func (l *ledger) forget(file, id string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.entries = slices.DeleteFunc(l.entries, func(n *entry) bool {
+		gone := n.resource.File == file && n.resource.ID == id
+		if gone {
+			l.of.remove(n.statement)
+		}
+		return gone
+	})
 }
 
 // count notes what allowed a request.
 func (l *ledger) count(used []iam.Match) {
 	for _, m := range used {
-		n := l.of[m.Statement]
+		n := l.of.get(m.Statement)
 		if n == nil {
 			continue // not of the template
 		}
@@ -88,6 +101,8 @@ func (l *ledger) refuse(key refusedCall, now time.Time, about func() PolicyRefus
 // report lists the statements in the order of the file, and the refusals in
 // that of their time.
 func (l *ledger) report() ([]PolicyStatement, []PolicyRefusal) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	entries := slices.SortedStableFunc(slices.Values(l.entries), func(a, b *entry) int {
 		return cmp.Or(cmp.Compare(a.resource.Line, b.resource.Line), cmp.Compare(a.statement.Line, b.statement.Line))
 	})
@@ -95,8 +110,6 @@ func (l *ledger) report() ([]PolicyStatement, []PolicyRefusal) {
 	for _, n := range entries {
 		statements = append(statements, n.report())
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	refusals := make([]PolicyRefusal, 0, len(l.refused))
 	for _, r := range slices.Collect(maps.Values(l.refused)) {
 		refusals = append(refusals, *r)

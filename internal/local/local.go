@@ -38,7 +38,6 @@ import (
 	"github.com/rekey-go/rekey/internal/local/cloudtrail"
 	"github.com/rekey-go/rekey/internal/local/dynamodb"
 	"github.com/rekey-go/rekey/internal/local/events"
-	"github.com/rekey-go/rekey/internal/local/httpapi"
 	"github.com/rekey-go/rekey/internal/local/iam"
 	"github.com/rekey-go/rekey/internal/local/lambda"
 	"github.com/rekey-go/rekey/internal/local/secretsmanager"
@@ -94,7 +93,6 @@ type Options struct {
 // An Engine is a running system.
 type Engine struct {
 	opts  Options
-	plan  *template.Plan
 	clock *clock.Clock
 	store *store.Store
 
@@ -105,15 +103,13 @@ type Engine struct {
 	Lambda  *lambda.Service
 	Trail   *cloudtrail.Service
 
-	aws, api   net.Listener
-	routes     []httpapi.Route
-	afterwards []func() error    // what a resource does when all are there
-	functions  map[string]string // :: logical id -> ARN
-	keys       *iam.Keys
-	access     *access
-	hashKeys   map[string]string // :: table -> partition key
-	warnings   []string
-	servers    []*http.Server
+	aws    net.Listener
+	server *http.Server // of aws
+	keys   *iam.Keys
+	access *access
+	main   *deployment // the template of Start
+	// deployed are all deployments, by which ARNs are named.
+	deployed index[*deployment, bool]
 }
 
 // Start makes the system that the template describes. The error is a
@@ -126,22 +122,16 @@ func Start(ctx context.Context, opts Options) (*Engine, error) {
 	if opts.Logs == nil {
 		opts.Logs = io.Discard
 	}
-	e := &Engine{
-		opts: opts, functions: map[string]string{},
-		hashKeys: map[string]string{},
-	}
+	e := &Engine{opts: opts}
 	var err error
 	if e.access, err = newAccess(opts.NoIAM); err != nil {
 		return nil, err
 	}
-	parsed, err := template.Parse(opts.TemplateFile, opts.Template)
+	e.main, err = e.newDeployment(opts.TemplateFile, opts.Template, template.Inputs{Parameters: opts.Parameters, Defaults: opts.Defaults, StackName: "rekey"})
 	if err != nil {
 		return nil, err
 	}
-	e.plan, err = parsed.Plan(template.Inputs{Parameters: opts.Parameters, Defaults: opts.Defaults, Region: Region, Account: Account, StackName: "rekey"})
-	if err != nil {
-		return nil, err
-	}
+	e.deployed.set(e.main, true)
 	for _, step := range []func(context.Context) error{e.listen, e.open, e.provision} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, e.Close(context.WithoutCancel(ctx)))
@@ -157,11 +147,12 @@ func (e *Engine) listen(ctx context.Context) (err error) {
 	if e.aws, err = lc.Listen(ctx, "tcp", loopback(e.opts.Port)); err != nil {
 		return fmt.Errorf("taking the port of the AWS endpoint: %w", err)
 	}
-	if e.api, err = lc.Listen(ctx, "tcp", loopback(e.opts.APIPort)); err != nil {
-		return fmt.Errorf("taking the port of the HTTP API: %w", err)
-	}
-	return nil
+	e.main.api, err = newAPIServer(ctx, e.opts.APIPort)
+	return err
 }
+
+// provision makes what the template has.
+func (e *Engine) provision(context.Context) error { return e.main.provision() }
 
 func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 
@@ -227,7 +218,7 @@ func (e *Engine) front() {
 		Authorize: e.authorize, Recorder: e.Trail, Logger: e.opts.Logger,
 	}
 	front := wire.NewFront(opts, e.Secrets.Wire(), e.Events.Wire(), e.Queues.Wire(), e.Tables.Wire(), e.Lambda.Wire(), e.Trail.Wire(), sts.Wire())
-	e.servers = append(e.servers, newServer(e.withControl(front)))
+	e.server = newServer(e.withControl(front))
 }
 
 // onBus publishes on the default bus, which is made after the trail.
@@ -249,36 +240,31 @@ func newServer(h http.Handler) *http.Server {
 
 // serve opens the ports.
 func (e *Engine) serve() {
-	api := httpapi.New(httpapi.Options{
-		Account: Account, Region: Region, Clock: e.clock, Invoke: e.Lambda.Invoke, Logger: e.opts.Logger,
-	}, e.routes...)
-	e.servers = append(e.servers, newServer(api))
-	for i, listener := range []net.Listener{e.aws, e.api} {
-		go func() { _ = e.servers[i].Serve(listener) }() // it ends with ErrServerClosed
-	}
+	go func() { _ = e.server.Serve(e.aws) }() // it ends with ErrServerClosed
+	go e.main.api.serve()
 }
 
 // Endpoint is the URL of the AWS services, for AWS_ENDPOINT_URL.
 func (e *Engine) Endpoint() string { return "http://" + e.aws.Addr().String() }
 
 // APIURL is the URL of the HTTP API.
-func (e *Engine) APIURL() string { return "http://" + e.api.Addr().String() }
+func (e *Engine) APIURL() string { return e.main.api.url() }
 
 // Clock is the engine's time.
 func (e *Engine) Clock() *clock.Clock { return e.clock }
 
 // Warnings say what of the template has no effect here.
-func (e *Engine) Warnings() []string { return e.warnings }
+func (e *Engine) Warnings() []string { return e.main.warnings }
 
 // Function returns the ARN of the function with a logical id of the template,
 // or an empty string.
-func (e *Engine) Function(id string) string { return e.functions[id] }
+func (e *Engine) Function(id string) string { return e.main.functions[id] }
 
 // Parameter returns the value of a parameter of the template.
-func (e *Engine) Parameter(name string) string { return e.plan.Parameter(name) }
+func (e *Engine) Parameter(name string) string { return e.main.plan.Parameter(name) }
 
 // Outputs are the template's.
-func (e *Engine) Outputs() (map[string]string, error) { return e.plan.Outputs() }
+func (e *Engine) Outputs() (map[string]string, error) { return e.main.plan.Outputs() }
 
 // closeWait is how long open requests may take when the engine ends.
 const closeWait = time.Second
@@ -287,16 +273,19 @@ const closeWait = time.Second
 // process that the engine started is left when it returns.
 func (e *Engine) Close(ctx context.Context) error {
 	var errs []error
-	shutdown, cancel := context.WithTimeout(ctx, closeWait)
-	defer cancel()
-	for _, s := range e.servers {
-		if err := s.Shutdown(shutdown); err != nil {
-			errs = append(errs, s.Close())
+	if e.server != nil {
+		shutdown, cancel := context.WithTimeout(ctx, closeWait)
+		defer cancel()
+		if err := e.server.Shutdown(shutdown); err != nil {
+			errs = append(errs, e.server.Close())
 		}
 	}
-	for _, l := range []net.Listener{e.aws, e.api} {
-		if l != nil {
-			_ = l.Close() // a server has closed it
+	if e.aws != nil {
+		_ = e.aws.Close() // a server that served has closed it
+	}
+	for d := range e.deployed.each {
+		if d.api != nil {
+			errs = append(errs, d.api.close(ctx))
 		}
 	}
 	if e.Secrets != nil {

@@ -1,10 +1,11 @@
 package local
 
 import (
-	"context"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/rekey-go/rekey/internal/local/dynamodb"
 	"github.com/rekey-go/rekey/internal/local/events"
@@ -15,49 +16,29 @@ import (
 )
 
 // A maker makes a resource of one type on its service.
-type maker func(e *Engine, r template.Resource) error
+type maker func(e *deployment, r template.Resource) error
 
 // makers are the resource types that the engine has.
 //
 //nolint:gochecknoglobals // a constant table.
 var makers = map[string]maker{
-	"AWS::SecretsManager::Secret":           (*Engine).makeSecret,
-	"AWS::SecretsManager::RotationSchedule": (*Engine).makeRotation,
-	"AWS::Serverless::Function":             (*Engine).makeFunction,
-	"AWS::Serverless::HttpApi":              (*Engine).makeHTTPAPI,
-	"AWS::Lambda::Permission":               (*Engine).makePermission,
-	"AWS::Events::EventBus":                 (*Engine).makeBus,
-	"AWS::Events::Rule":                     (*Engine).makeRule,
-	"AWS::SQS::Queue":                       (*Engine).makeQueue,
-	"AWS::DynamoDB::Table":                  (*Engine).makeTable,
-	"AWS::KMS::Key":                         (*Engine).makeKey,
-	"AWS::SecretsManager::ResourcePolicy":   (*Engine).makeSecretPolicy,
-	"AWS::SQS::QueuePolicy":                 (*Engine).makeQueuePolicy,
-	"AWS::Events::EventBusPolicy":           (*Engine).makeBusPolicy,
-	"AWS::IAM::Role":                        (*Engine).makeRole,
-	"AWS::IAM::ManagedPolicy":               (*Engine).makeManagedPolicy,
-	"AWS::IAM::Policy":                      (*Engine).makeRolePolicy,
-	"AWS::IAM::RolePolicy":                  (*Engine).makeRolePolicy,
-}
-
-// provision makes every resource of the plan, each after those it refers to.
-func (e *Engine) provision(context.Context) error {
-	for _, r := range e.plan.Resources() {
-		maker, ok := makers[r.Type]
-		if !ok {
-			e.warnings = append(e.warnings, fmt.Sprintf("%s:%d:%d: the engine has no %s; %s is left out", r.File, r.Line, r.Column, r.Type, r.ID))
-			continue
-		}
-		if err := maker(e, r); err != nil {
-			return err
-		}
-	}
-	for _, fn := range e.afterwards {
-		if err := fn(); err != nil {
-			return err
-		}
-	}
-	return nil
+	"AWS::SecretsManager::Secret":           (*deployment).makeSecret,
+	"AWS::SecretsManager::RotationSchedule": (*deployment).makeRotation,
+	"AWS::Serverless::Function":             (*deployment).makeFunction,
+	"AWS::Serverless::HttpApi":              (*deployment).makeHTTPAPI,
+	"AWS::Lambda::Permission":               (*deployment).makePermission,
+	"AWS::Events::EventBus":                 (*deployment).makeBus,
+	"AWS::Events::Rule":                     (*deployment).makeRule,
+	"AWS::SQS::Queue":                       (*deployment).makeQueue,
+	"AWS::DynamoDB::Table":                  (*deployment).makeTable,
+	"AWS::KMS::Key":                         (*deployment).makeKey,
+	"AWS::SecretsManager::ResourcePolicy":   (*deployment).makeSecretPolicy,
+	"AWS::SQS::QueuePolicy":                 (*deployment).makeQueuePolicy,
+	"AWS::Events::EventBusPolicy":           (*deployment).makeBusPolicy,
+	"AWS::IAM::Role":                        (*deployment).makeRole,
+	"AWS::IAM::ManagedPolicy":               (*deployment).makeManagedPolicy,
+	"AWS::IAM::Policy":                      (*deployment).makeRolePolicy,
+	"AWS::IAM::RolePolicy":                  (*deployment).makeRolePolicy,
 }
 
 // refused wraps what a service answered to a resource of the template.
@@ -73,7 +54,7 @@ type tag struct {
 	Value string `yaml:"Value"`
 }
 
-func (e *Engine) makeSecret(r template.Resource) error {
+func (e *deployment) makeSecret(r template.Resource) error {
 	var p struct {
 		Name        string `yaml:"Name"`
 		Description string `yaml:"Description"`
@@ -87,17 +68,21 @@ func (e *Engine) makeSecret(r template.Resource) error {
 	for _, t := range p.Tags {
 		tags[t.Key] = t.Value
 	}
-	if p.Name == "" {
-		p.Name = r.ID
+	p.Name = cmp.Or(p.Name, e.nameFor(r.ID))
+	if e.kept[r.ID] == "" || !strings.HasPrefix(e.kept[r.ID], arnOf("secretsmanager", "secret:"+p.Name+"-")) {
+		if taken := e.Secrets.Taken(p.Name); e.strict && taken != nil {
+			return refused(r, taken)
+		}
 	}
 	arn, err := e.Secrets.Provision(secretsmanager.Definition{
 		Name: p.Name, Description: p.Description, KMSKeyID: p.KmsKeyID, Tags: tags,
 	})
 	e.plan.Set(r.ID, arn, map[string]string{"Id": arn})
+	e.undo(func() error { return e.Secrets.Remove(arn) })
 	return refused(r, err)
 }
 
-func (e *Engine) makeRotation(r template.Resource) error {
+func (e *deployment) makeRotation(r template.Resource) error {
 	var p struct {
 		SecretID          string `yaml:"SecretId"`
 		RotationLambdaARN string `yaml:"RotationLambdaARN"`
@@ -111,6 +96,7 @@ func (e *Engine) makeRotation(r template.Resource) error {
 		return err
 	}
 	e.plan.Set(r.ID, p.SecretID, nil)
+	e.undo(func() error { return e.Secrets.StopRotation(p.SecretID) })
 	if e.Lambda.Has(p.RotationLambdaARN) && !e.Lambda.Allows(p.RotationLambdaARN, secretsService, p.SecretID) {
 		return r.Errorf("add a resource, and name it in DependsOn: "+oneLine(e.permission(p.RotationLambdaARN, secretsService, p.SecretID)),
 			"resource %q: Secrets Manager cannot invoke the function: its policy does not let %s", r.ID, secretsService)
@@ -123,7 +109,7 @@ func (e *Engine) makeRotation(r template.Resource) error {
 	}))
 }
 
-func (e *Engine) makeBus(r template.Resource) error {
+func (e *deployment) makeBus(r template.Resource) error {
 	var p struct {
 		Name        string `yaml:"Name"`
 		Description string `yaml:"Description"`
@@ -132,10 +118,13 @@ func (e *Engine) makeBus(r template.Resource) error {
 		return err
 	}
 	arn, err := e.Events.CreateBus(p.Name, p.Description, nil)
-	if fault, ok := errors.AsType[*wire.Error](err); ok && fault.Code == "ResourceAlreadyExistsException" {
+	if fault, ok := errors.AsType[*wire.Error](err); ok && fault.Code == "ResourceAlreadyExistsException" && (!e.strict || e.kept[r.ID] == p.Name) {
 		arn, err = "arn:aws:events:"+Region+":"+Account+":event-bus/"+p.Name, nil // kept in the state folder
 	}
 	e.plan.Set(r.ID, p.Name, map[string]string{"Arn": arn, "Name": p.Name})
+	if err == nil {
+		e.undo(func() error { return e.Events.RemoveBus(p.Name) })
+	}
 	return refused(r, err)
 }
 
@@ -186,21 +175,20 @@ func (t target) event() events.Target {
 	return out
 }
 
-func (e *Engine) makeRule(r template.Resource) error {
+func (e *deployment) makeRule(r template.Resource) error {
 	var p ruleProperties
 	if err := e.plan.Properties(r.ID, &p); err != nil {
 		return err
 	}
-	if p.Name == "" {
-		p.Name = r.ID
-	}
+	p.Name = cmp.Or(p.Name, e.nameFor(r.ID))
 	arn, err := e.putRule(p)
 	e.plan.Set(r.ID, p.Name, map[string]string{"Arn": arn})
+	e.undo(func() error { return e.Events.RemoveRule(p.EventBusName, p.Name) })
 	return refused(r, err)
 }
 
 // putRule makes a rule with its targets.
-func (e *Engine) putRule(p ruleProperties) (arn string, err error) {
+func (e *deployment) putRule(p ruleProperties) (arn string, err error) {
 	var pattern []byte
 	if p.EventPattern != nil {
 		if pattern, err = json.Marshal(p.EventPattern); err != nil {
@@ -221,7 +209,7 @@ func (e *Engine) putRule(p ruleProperties) (arn string, err error) {
 	return arn, e.Events.PutTargets(p.EventBusName, p.Name, targets...)
 }
 
-func (e *Engine) makeQueue(r template.Resource) error {
+func (e *deployment) makeQueue(r template.Resource) error {
 	var p struct {
 		QueueName                     string `yaml:"QueueName"`
 		VisibilityTimeout             *int   `yaml:"VisibilityTimeout"`
@@ -236,8 +224,9 @@ func (e *Engine) makeQueue(r template.Resource) error {
 	if err := e.plan.Properties(r.ID, &p); err != nil {
 		return err
 	}
-	if p.QueueName == "" {
-		p.QueueName = r.ID
+	p.QueueName = cmp.Or(p.QueueName, e.nameFor(r.ID))
+	if e.strict && e.Queues.Has(p.QueueName) && !strings.HasSuffix(e.kept[r.ID], "/"+p.QueueName) {
+		return refused(r, wire.Errorf("QueueAlreadyExists", "A queue already exists with the name %s", p.QueueName))
 	}
 	q := sqs.Queue{
 		Name: p.QueueName, VisibilityTimeout: p.VisibilityTimeout, DelaySeconds: p.DelaySeconds,
@@ -248,10 +237,11 @@ func (e *Engine) makeQueue(r template.Resource) error {
 	}
 	arn, url, err := e.Queues.Provision(q)
 	e.plan.Set(r.ID, url, map[string]string{"Arn": arn, "QueueName": p.QueueName, "QueueUrl": url})
+	e.undo(func() error { return e.Queues.Remove(p.QueueName) })
 	return refused(r, err)
 }
 
-func (e *Engine) makeTable(r template.Resource) error {
+func (e *deployment) makeTable(r template.Resource) error {
 	var p struct {
 		TableName string `yaml:"TableName"`
 		KeySchema []struct {
@@ -265,8 +255,9 @@ func (e *Engine) makeTable(r template.Resource) error {
 	if err := e.plan.Properties(r.ID, &p); err != nil {
 		return err
 	}
-	if p.TableName == "" {
-		p.TableName = r.ID
+	p.TableName = cmp.Or(p.TableName, e.nameFor(r.ID))
+	if e.strict && e.kept[r.ID] != p.TableName && e.Tables.Has(p.TableName) {
+		return refused(r, wire.Errorf("ResourceInUseException", "Table already exists: %s", p.TableName))
 	}
 	table := dynamodb.Table{Name: p.TableName, TTLAttribute: p.TimeToLiveSpecification.AttributeName}
 	for _, key := range p.KeySchema {
@@ -276,8 +267,9 @@ func (e *Engine) makeTable(r template.Resource) error {
 			table.HashKey = key.AttributeName
 		}
 	}
-	e.hashKeys[table.Name] = table.HashKey
+	e.access.hashKeys.set(table.Name, table.HashKey)
 	arn, err := e.Tables.Provision(table)
 	e.plan.Set(r.ID, p.TableName, map[string]string{"Arn": arn})
+	e.undo(func() error { return e.Tables.Remove(p.TableName) })
 	return refused(r, err)
 }

@@ -10,7 +10,7 @@ import (
 // note puts a refusal in the ledger, with what would mend it.
 func (e *Engine) note(d iam.Decision, r *iam.Request) {
 	who := r.Party.ARN + r.Party.Service
-	own := e.access.roles[r.Party.RoleARN]
+	own := e.access.roles.get(r.Party.RoleARN)
 	if own != nil {
 		who = own.resource.ID
 	}
@@ -19,7 +19,7 @@ func (e *Engine) note(d iam.Decision, r *iam.Request) {
 		about := PolicyRefusal{Who: who, Action: r.Action, Resource: r.Resource, Reason: reason}
 		switch {
 		case d.Verdict == iam.ExplicitDeny:
-			if n := e.access.ledger.of[d.By]; n != nil {
+			if n := e.access.ledger.of.get(d.By); n != nil {
 				about.Near = fmt.Sprintf("%s:%d denies it", n.resource.File, n.statement.Line)
 			}
 		case d.Kind == iam.Identity && own != nil:
@@ -67,7 +67,7 @@ func (e *Engine) mendResource(about *PolicyRefusal, r *iam.Request) {
 		about.Statement = e.statement(r, "\n  Principal: {Service: "+r.Party.Service+"}") +
 			"  Condition: {ArnEquals: {\"aws:SourceArn\": " + e.named(source) + "}}\n"
 	}
-	if holder, ok := e.access.holders[r.Resource]; ok {
+	if holder := e.access.holders.get(r.Resource); holder.ID != "" {
 		about.File, about.Line = holder.File, holder.Line
 		about.Into = "the policy in " + holder.ID
 	}
@@ -80,7 +80,7 @@ func (e *Engine) nearMiss(about *PolicyRefusal, policy *iam.Policy, r *iam.Reque
 		return
 	}
 	for _, s := range policy.Statements {
-		if n := e.access.ledger.of[s]; n != nil && !s.Deny && s.Covers(r) {
+		if n := e.access.ledger.of.get(s); n != nil && !s.Deny && s.Covers(r) {
 			about.Near = fmt.Sprintf("%s:%d would allow it, but its conditions do not hold", n.resource.File, s.Line)
 		}
 	}
@@ -109,8 +109,10 @@ Properties:
 
 // named is an ARN as the template writes it.
 func (e *Engine) named(arn string) string {
-	if reference := e.plan.Reference(arn); reference != "" {
-		return reference
+	for d := range e.deployed.each {
+		if reference := d.plan.Reference(arn); reference != "" {
+			return reference
+		}
 	}
 	const suffix = "-??????"
 	if serviceOf(arn) == "secretsmanager" && len(arn) > len(suffix) {

@@ -59,7 +59,7 @@ func (e *Engine) contextOf(c *wire.Call) iam.Context {
 		arn, kind = c.Caller.RoleARN, "AssumedRole"
 		context.SetText("lambda:SourceFunctionArn", arnOf("lambda", "function:"+c.Caller.SessionName))
 	}
-	if role := e.access.roles[c.Caller.RoleARN]; role != nil {
+	if role := e.access.roles.get(c.Caller.RoleARN); role != nil {
 		for key, value := range role.tags {
 			context.Set("aws:PrincipalTag/"+key, value)
 		}

@@ -95,7 +95,7 @@ func tableARN(nameOrARN string) string {
 
 // hashValues are the partition keys of items, each once.
 func (a *asked) hashValues(table string, items []attributes) []string {
-	hash := a.engine.hashKeys[table[strings.LastIndexByte(table, '/')+1:]]
+	hash := a.engine.access.hashKeys.get(table[strings.LastIndexByte(table, '/')+1:])
 	var keys []string
 	for _, item := range items {
 		for _, value := range item[hash] {

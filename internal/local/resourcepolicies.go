@@ -1,9 +1,11 @@
 package local
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -68,14 +70,14 @@ func (e *Engine) resourcePolicy(arn string) *iam.Policy {
 		text, _ := e.Queues.Policy(arn)
 		return e.access.parsed.policy(text)
 	case "events":
-		return e.access.buses[arn]
+		return e.access.buses.get(arn)
 	default:
 		return nil
 	}
 }
 
 func (e *Engine) keyPolicy(arn string) *iam.Policy {
-	if p := e.access.keys[arn]; p != nil {
+	if p := e.access.keys.get(arn); p != nil {
 		return p
 	}
 	return e.access.delegating
@@ -83,7 +85,7 @@ func (e *Engine) keyPolicy(arn string) *iam.Policy {
 
 // resourceDocument reads a policy that the template gives to a resource, and
 // writes it as the JSON that services take.
-func (e *Engine) resourceDocument(r template.Resource, node *yaml.Node) (*iam.Policy, string, error) {
+func (e *deployment) resourceDocument(r template.Resource, node *yaml.Node) (*iam.Policy, string, error) {
 	p, err := e.parseAt(r.ID, node, iam.ParseResource)
 	if err != nil {
 		return nil, "", err
@@ -104,36 +106,41 @@ func (e *Engine) resourceDocument(r template.Resource, node *yaml.Node) (*iam.Po
 }
 
 // policyFault gives an error of a policy its place in the template.
-func (e *Engine) policyFault(owner string, err error) error {
+func (e *deployment) policyFault(owner string, err error) error {
 	fault, ok := errors.AsType[*iam.ParseError](err)
 	if !ok {
 		return err
 	}
 	return &template.Error{
-		File: e.opts.TemplateFile, Line: fault.Line, Column: fault.Column,
+		File: e.file, Line: fault.Line, Column: fault.Column,
 		Message: fmt.Sprintf("policy of %q: %s", owner, fault.Message),
 		Hint:    "look the element up in the IAM reference of policy elements",
 	}
 }
 
-func (e *Engine) makeKey(r template.Resource) error {
+func (e *deployment) makeKey(r template.Resource) error {
 	var p struct {
 		KeyPolicy yaml.Node `yaml:"KeyPolicy"`
 	}
 	if err := e.plan.Properties(r.ID, &p); err != nil {
 		return err
 	}
-	arn := arnOf("kms", "key/"+r.ID)
-	e.plan.Set(r.ID, r.ID, map[string]string{"Arn": arn, "KeyId": r.ID})
+	key := cmp.Or(e.kept[r.ID], e.nameFor(r.ID))
+	arn := arnOf("kms", "key/"+key)
+	e.plan.Set(r.ID, key, map[string]string{"Arn": arn, "KeyId": key})
+	e.undo(func() error { e.access.keys.remove(arn); e.access.holders.remove(arn); return nil })
 	if p.KeyPolicy.IsZero() {
 		return nil
 	}
 	policy, _, err := e.resourceDocument(r, &p.KeyPolicy)
-	e.access.keys[arn], e.access.holders[arn] = policy, r
+	if err == nil {
+		e.access.keys.set(arn, policy)
+		e.access.holders.set(arn, r)
+	}
 	return err
 }
 
-func (e *Engine) makeSecretPolicy(r template.Resource) error {
+func (e *deployment) makeSecretPolicy(r template.Resource) error {
 	var p struct {
 		SecretID          string    `yaml:"SecretId"`
 		ResourcePolicy    yaml.Node `yaml:"ResourcePolicy"`
@@ -147,10 +154,11 @@ func (e *Engine) makeSecretPolicy(r template.Resource) error {
 		return err
 	}
 	e.plan.Set(r.ID, p.SecretID, nil)
+	e.undo(func() error { return e.Secrets.DropPolicy(p.SecretID) })
 	return refused(r, e.Secrets.PutPolicy(p.SecretID, text, p.BlockPublicPolicy))
 }
 
-func (e *Engine) makeQueuePolicy(r template.Resource) error {
+func (e *deployment) makeQueuePolicy(r template.Resource) error {
 	var p struct {
 		Queues         []string  `yaml:"Queues"`
 		PolicyDocument yaml.Node `yaml:"PolicyDocument"`
@@ -162,9 +170,15 @@ func (e *Engine) makeQueuePolicy(r template.Resource) error {
 	if err != nil {
 		return err
 	}
-	e.plan.Set(r.ID, r.ID, nil)
+	e.plan.Set(r.ID, e.nameFor(r.ID), nil)
 	for _, url := range p.Queues {
-		e.access.holders[arnOf("sqs", url[strings.LastIndexByte(url, '/')+1:])] = r
+		arn := arnOf("sqs", url[strings.LastIndexByte(url, '/')+1:])
+		e.access.holders.set(arn, r)
+		e.undo(func() error {
+			e.access.holders.remove(arn)
+			_ = e.Queues.SetPolicy(url, "") // the queue may be gone
+			return nil
+		})
 		if err := e.Queues.SetPolicy(url, text); err != nil {
 			return refused(r, err)
 		}
@@ -173,7 +187,7 @@ func (e *Engine) makeQueuePolicy(r template.Resource) error {
 }
 
 // makeBusPolicy takes one statement, as the resource type has it.
-func (e *Engine) makeBusPolicy(r template.Resource) error {
+func (e *deployment) makeBusPolicy(r template.Resource) error {
 	var p struct {
 		EventBusName string    `yaml:"EventBusName"`
 		Statement    yaml.Node `yaml:"Statement"`
@@ -189,9 +203,16 @@ func (e *Engine) makeBusPolicy(r template.Resource) error {
 	e.access.ledger.add(r, policy)
 	arn := arnOf("events", "event-bus/"+busName(p.EventBusName))
 	all := &iam.Policy{Statements: policy.Statements}
-	if before := e.access.buses[arn]; before != nil {
+	if before := e.access.buses.get(arn); before != nil {
 		all.Statements = append(all.Statements, before.Statements...)
 	}
-	e.access.buses[arn] = all
+	e.access.buses.set(arn, all)
+	e.undoPart(r.ID, func() error {
+		left := slices.DeleteFunc(slices.Clone(e.access.buses.get(arn).Statements), func(s *iam.Statement) bool {
+			return slices.Contains(policy.Statements, s)
+		})
+		e.access.buses.set(arn, &iam.Policy{Statements: left})
+		return nil
+	})
 	return nil
 }

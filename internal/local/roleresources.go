@@ -1,13 +1,16 @@
 package local
 
 import (
+	"cmp"
+	"slices"
+
 	"go.yaml.in/yaml/v3"
 
 	"github.com/rekey-go/rekey/internal/local/iam"
 	"github.com/rekey-go/rekey/internal/local/template"
 )
 
-func (e *Engine) makeRole(r template.Resource) error {
+func (e *deployment) makeRole(r template.Resource) error {
 	var p struct {
 		RoleName                 string    `yaml:"RoleName"`
 		Path                     string    `yaml:"Path"`
@@ -22,15 +25,12 @@ func (e *Engine) makeRole(r template.Resource) error {
 	if err := e.plan.Properties(r.ID, &p); err != nil {
 		return err
 	}
-	if p.RoleName == "" {
-		p.RoleName = r.ID
-	}
+	p.RoleName = cmp.Or(p.RoleName, e.nameFor(r.ID))
 	own := &role{resource: r, tags: map[string]string{}}
 	for _, t := range p.Tags {
 		own.tags[t.Key] = t.Value
 	}
 	arn := roleARN(p.Path, p.RoleName)
-	e.access.roles[arn] = own
 	e.plan.Set(r.ID, p.RoleName, map[string]string{"Arn": arn, "RoleId": "AROA" + r.ID})
 	var err error
 	if own.trust, err = e.parseAt(r.ID, &p.AssumeRolePolicyDocument, iam.ParseResource); err != nil {
@@ -46,7 +46,12 @@ func (e *Engine) makeRole(r template.Resource) error {
 			return err
 		}
 	}
-	return e.setBoundary(own, p.PermissionsBoundary)
+	if err := e.setBoundary(own, p.PermissionsBoundary); err != nil {
+		return err
+	}
+	e.access.roles.set(arn, own)
+	e.undo(func() error { e.access.roles.remove(arn); return nil })
+	return nil
 }
 
 // A rolePolicy has the properties of a policy that is a resource of its own.
@@ -60,7 +65,7 @@ type rolePolicy struct {
 }
 
 // readRolePolicy reads such a policy and gives it to its roles.
-func (e *Engine) readRolePolicy(r template.Resource) (*iam.Policy, *rolePolicy, error) {
+func (e *deployment) readRolePolicy(r template.Resource) (*iam.Policy, *rolePolicy, error) {
 	p := new(rolePolicy)
 	if err := e.plan.Properties(r.ID, p); err != nil {
 		return nil, nil, err
@@ -74,17 +79,19 @@ func (e *Engine) readRolePolicy(r template.Resource) (*iam.Policy, *rolePolicy, 
 		p.Roles = append(p.Roles, p.RoleName)
 	}
 	for _, name := range p.Roles {
-		own := e.roleNamed(name)
+		arn, own := e.roleNamed(name)
 		if own == nil {
 			e.warn(r.File, r.Line, r.Column, "the role %s of %s is not in the template, or comes after it; write !Ref", name, r.ID)
 			continue
 		}
-		own.policies = append(own.policies, policy)
+		more := *own // which may be in use
+		more.policies = append(slices.Clone(own.policies), policy)
+		e.access.roles.set(arn, &more)
 	}
 	return policy, p, nil
 }
 
-func (e *Engine) makeRolePolicy(r template.Resource) error {
+func (e *deployment) makeRolePolicy(r template.Resource) error {
 	_, p, err := e.readRolePolicy(r)
 	if err == nil {
 		e.plan.Set(r.ID, p.PolicyName, map[string]string{"Id": p.PolicyName})
@@ -92,26 +99,25 @@ func (e *Engine) makeRolePolicy(r template.Resource) error {
 	return err
 }
 
-func (e *Engine) makeManagedPolicy(r template.Resource) error {
+func (e *deployment) makeManagedPolicy(r template.Resource) error {
 	policy, p, err := e.readRolePolicy(r)
 	if err != nil {
 		return err
 	}
-	if p.ManagedPolicyName == "" {
-		p.ManagedPolicyName = r.ID
-	}
+	p.ManagedPolicyName = cmp.Or(p.ManagedPolicyName, e.nameFor(r.ID))
 	arn := "arn:aws:iam::" + Account + ":policy" + slashed(p.Path) + p.ManagedPolicyName
-	e.access.managed[arn] = policy
+	e.access.managed.set(arn, policy)
+	e.undo(func() error { e.access.managed.remove(arn); return nil })
 	e.plan.Set(r.ID, arn, map[string]string{"PolicyArn": arn})
 	return nil
 }
 
 // roleNamed finds a role by its name.
-func (e *Engine) roleNamed(name string) *role {
-	for arn, own := range e.access.roles {
+func (e *deployment) roleNamed(name string) (string, *role) {
+	for arn, own := range e.access.roles.each {
 		if arn[len(arn)-min(len(arn), len(name)+1):] == "/"+name {
-			return own
+			return arn, own
 		}
 	}
-	return nil
+	return "", nil
 }

@@ -37,12 +37,16 @@ func slashed(path string) string {
 
 // roleOf makes the role of a function: the one that it names, or one of its
 // own with the function's policies.
-func (e *Engine) roleOf(r template.Resource, p *functionProperties) (string, error) {
+func (e *deployment) roleOf(r template.Resource, p *functionProperties) (string, error) {
 	if p.Role == "" {
 		arn := roleARN(p.RolePath, p.FunctionName)
 		own := &role{resource: r}
-		e.access.roles[arn] = own
-		return arn, e.makeOwnRole(own, p)
+		if err := e.makeOwnRole(own, p); err != nil {
+			return "", err
+		}
+		e.access.roles.set(arn, own)
+		e.undo(func() error { e.access.roles.remove(arn); return nil })
+		return arn, nil
 	}
 	e.afterwards = append(e.afterwards, func() error { return e.checkRole(r, p) })
 	if !p.Policies.IsZero() {
@@ -53,7 +57,7 @@ func (e *Engine) roleOf(r template.Resource, p *functionProperties) (string, err
 
 // makeOwnRole fills a function's own role as SAM does: with its policies, and
 // with what its queues want.
-func (e *Engine) makeOwnRole(own *role, p *functionProperties) error {
+func (e *deployment) makeOwnRole(own *role, p *functionProperties) error {
 	own.tags = p.Tags
 	for name := range p.Events {
 		if p.Events[name].Type == "SQS" {
@@ -79,7 +83,7 @@ func (e *Engine) makeOwnRole(own *role, p *functionProperties) error {
 
 // addPolicies reads SAM's Policies: a name, a document or one of SAM's
 // templates, or a list of them.
-func (e *Engine) addPolicies(own *role, node *yaml.Node) error {
+func (e *deployment) addPolicies(own *role, node *yaml.Node) error {
 	switch {
 	case node.IsZero() || node.ShortTag() == "!!null":
 		return nil
@@ -98,7 +102,7 @@ func (e *Engine) addPolicies(own *role, node *yaml.Node) error {
 
 // addDocument reads a policy document, or one of SAM's templates with its
 // parameters.
-func (e *Engine) addDocument(own *role, node *yaml.Node) error {
+func (e *deployment) addDocument(own *role, node *yaml.Node) error {
 	const one = 2 // nodes of a mapping with one key
 	if len(node.Content) != one || node.Content[0].Value == "Statement" {
 		return e.addStatements(own, node)
@@ -120,7 +124,7 @@ func (e *Engine) addDocument(own *role, node *yaml.Node) error {
 }
 
 // addStatements reads a policy document.
-func (e *Engine) addStatements(own *role, node *yaml.Node) error {
+func (e *deployment) addStatements(own *role, node *yaml.Node) error {
 	policy, err := e.parseAt(own.resource.ID, node, iam.Parse)
 	if err != nil {
 		return err
@@ -133,14 +137,14 @@ func (e *Engine) addStatements(own *role, node *yaml.Node) error {
 }
 
 // give adds a policy to a role, and its statements to the ledger.
-func (e *Engine) give(own *role, policy *iam.Policy) {
+func (e *deployment) give(own *role, policy *iam.Policy) {
 	own.policies = append(own.policies, policy)
 	e.access.ledger.add(own.resource, policy)
 }
 
 // addManaged adds a managed policy, of the template or AWS's.
-func (e *Engine) addManaged(own *role, nameOrARN string, at *yaml.Node) error {
-	if policy := e.access.managed[nameOrARN]; policy != nil {
+func (e *deployment) addManaged(own *role, nameOrARN string, at *yaml.Node) error {
+	if policy := e.access.managed.get(nameOrARN); policy != nil {
 		own.policies = append(own.policies, policy)
 		return nil
 	}
@@ -157,11 +161,11 @@ func (e *Engine) addManaged(own *role, nameOrARN string, at *yaml.Node) error {
 }
 
 // setBoundary limits a role by a managed policy.
-func (e *Engine) setBoundary(own *role, nameOrARN string) error {
+func (e *deployment) setBoundary(own *role, nameOrARN string) error {
 	if nameOrARN == "" {
 		return nil
 	}
-	own.boundary = e.access.managed[nameOrARN]
+	own.boundary = e.access.managed.get(nameOrARN)
 	if own.boundary != nil {
 		return nil
 	}
@@ -174,15 +178,16 @@ func (e *Engine) setBoundary(own *role, nameOrARN string) error {
 	return err
 }
 
-func (e *Engine) warn(file string, line, column int, format string, args ...any) {
+// warn says what of the template has no effect here.
+func (e *deployment) warn(file string, line, column int, format string, args ...any) {
 	e.warnings = append(e.warnings, fmt.Sprintf("%s:%d:%d: %s", file, line, column, fmt.Sprintf(format, args...)))
 }
 
 // checkRole refuses a function whose role it cannot work with, in the words of
 // AWS, which refuses the deployment.
-func (e *Engine) checkRole(r template.Resource, p *functionProperties) error {
-	own, ok := e.access.roles[p.Role]
-	if !ok {
+func (e *deployment) checkRole(r template.Resource, p *functionProperties) error {
+	own := e.access.roles.get(p.Role)
+	if own == nil {
 		e.warn(r.File, r.Line, r.Column, "the role %s of %s is not in the template: it may do everything", p.Role, r.ID)
 		return nil
 	}

@@ -183,7 +183,36 @@ func (s *Service) deleteTable(_ context.Context, c *wire.Call, in *tableID) (*ta
 	if t.Protected {
 		return nil, validationf("Resource cannot be deleted as it is currently protected against deletion. Disable deletion protection first.")
 	}
-	err = s.opts.Store.Update(func(tx *store.Tx) error {
+	if err := s.drop(t); err != nil {
+		return nil, err
+	}
+	d := s.describe(t)
+	d.TableStatus = "DELETING"
+	return &tableOutput{TableDescription: d}, nil
+}
+
+// Has reports whether there is a table of that name.
+func (s *Service) Has(name string) bool {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	_, ok := s.tables[name]
+	return ok
+}
+
+// Remove removes a table with its items; there need not be one.
+func (s *Service) Remove(name string) error {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	t, ok := s.tables[name]
+	if !ok {
+		return nil
+	}
+	return s.drop(t)
+}
+
+// drop removes a table with its items. The caller holds writing.
+func (s *Service) drop(t *table) error {
+	err := s.opts.Store.Update(func(tx *store.Tx) error {
 		for _, key := range t.keys {
 			if err := tx.Delete(itemTable, change{table: t, key: itemKey{text: key}}.storeKey()); err != nil {
 				return err
@@ -192,14 +221,12 @@ func (s *Service) deleteTable(_ context.Context, c *wire.Call, in *tableID) (*ta
 		return tx.Delete(tableTable, t.Name)
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.tables, t.Name)
-	d := s.describe(t)
-	d.TableStatus = "DELETING"
-	return &tableOutput{TableDescription: d}, nil
+	return nil
 }
 
 func errNoTable(name string) error {

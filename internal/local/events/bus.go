@@ -3,6 +3,7 @@ package events
 import (
 	"context"
 	"maps"
+	"slices"
 
 	"github.com/rekey-go/rekey/internal/local/wire"
 )
@@ -74,6 +75,23 @@ func (s *Service) deleteBus(_ context.Context, _ *wire.Call, in *busID) (*struct
 	}
 	delete(s.buses, name)
 	return nil, nil
+}
+
+// RemoveBus removes a bus with its rules; there need not be one.
+func (s *Service) RemoveBus(name string) error {
+	s.mu.RLock()
+	var rules []string
+	if b, ok := s.buses[name]; ok {
+		rules = slices.Collect(maps.Keys(b.rules))
+	}
+	s.mu.RUnlock()
+	for _, rule := range rules {
+		if err := s.RemoveRule(name, rule); err != nil {
+			return err
+		}
+	}
+	_, err := s.deleteBus(context.Background(), nil, &busID{Name: name})
+	return err
 }
 
 // busOutput is a bus on the wire.

@@ -2,6 +2,7 @@ package events
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
@@ -225,6 +226,19 @@ func (s *Service) deleteRule(_ context.Context, _ *wire.Call, in *ruleID) (*stru
 	r.stop()
 	delete(b.rules, in.Name)
 	return nil, nil
+}
+
+// RemoveRule removes a rule with its targets; there need not be one.
+func (s *Service) RemoveRule(busNameOrARN, name string) error {
+	none := func([]Target) ([]Target, error) { return nil, nil }
+	err := s.updateTargets(busNameOrARN, name, none)
+	if err == nil {
+		_, err = s.deleteRule(context.Background(), nil, &ruleID{EventBusName: busNameOrARN, Name: name})
+	}
+	if refusal, ok := errors.AsType[*wire.Error](err); ok && refusal.Code == "ResourceNotFoundException" {
+		return nil
+	}
+	return err
 }
 
 func (s *Service) enableRule(_ context.Context, _ *wire.Call, in *ruleID) (*struct{}, error) {

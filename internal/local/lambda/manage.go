@@ -262,6 +262,14 @@ func (s *Service) serveDelete(w http.ResponseWriter, r *http.Request, c *wire.Ca
 	return nil
 }
 
+// Remove removes a function; there need not be one. Its environments finish
+// what they do.
+func (s *Service) Remove(functionARN string) {
+	if f, err := s.find(functionARN); err == nil {
+		s.remove(f)
+	}
+}
+
 // remove forgets a function. Its environments finish what they do.
 func (s *Service) remove(f *function) {
 	s.mu.Lock()

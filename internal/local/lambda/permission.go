@@ -13,9 +13,11 @@ type permission struct{ sid, principal, sourceARN, sourceAccount string }
 // AddPermission lets a principal, such as secretsmanager.amazonaws.com, invoke
 // a function. The source's ARN may have the wildcards * and ?; where it or the
 // source's account is empty, any will do. A permission for a function that
-// does not exist has no effect.
-func (s *Service) AddPermission(functionARN, principal, sourceARN, sourceAccount string) {
-	_ = s.permit(functionARN, permission{sid: wire.NewID(), principal: principal, sourceARN: sourceARN, sourceAccount: sourceAccount})
+// does not exist has no effect. What is returned takes the permission back.
+func (s *Service) AddPermission(functionARN, principal, sourceARN, sourceAccount string) (remove func()) {
+	p := permission{sid: wire.NewID(), principal: principal, sourceARN: sourceARN, sourceAccount: sourceAccount}
+	_ = s.permit(functionARN, p)
+	return func() { _ = s.revoke(functionARN, p.sid) } // it may have gone with the function
 }
 
 func (s *Service) permit(functionARN string, p permission) error {

@@ -1,6 +1,7 @@
 package lambda
 
 import (
+	"context"
 	"crypto/md5" //nolint:gosec // the checksum that SQS defines, no protection.
 	"encoding/hex"
 	"encoding/json"
@@ -27,48 +28,58 @@ const (
 
 // A mapping is an event source mapping from a queue to a function.
 type mapping struct {
+	ctx                       context.Context //nolint:containedctx // the life of the mapping.
 	id, functionARN, queueARN string
 	batch                     int
 	partial                   bool
 }
 
 // MapQueue invokes a function with the messages of a queue, in batches of 1 to
-// 10, until the service is closed. What it worked on is deleted; the messages
+// 10, until stop is called or the service is closed. What it worked on is deleted; the messages
 // of a failed batch appear again after the queue's visibility timeout, as on
 // AWS. With partial, the function's answer names the messages that failed
 // (ReportBatchItemFailures).
-func (s *Service) MapQueue(functionARN, queueARN string, batch int, partial bool) error {
+func (s *Service) MapQueue(functionARN, queueARN string, batch int, partial bool) (stop func(), err error) {
 	f, err := s.find(functionARN)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if batch < 1 || batch > maxBatch {
-		return invalidParameter("a batch has 1 to %d messages, not %d", maxBatch, batch)
+		return nil, invalidParameter("a batch has 1 to %d messages, not %d", maxBatch, batch)
 	}
 	if s.opts.Queues == nil {
-		return invalidParameter("there are no queues to map %s to", f.Name)
+		return nil, invalidParameter("there are no queues to map %s to", f.Name)
 	}
-	m := mapping{id: wire.NewID(), functionARN: f.arn, queueARN: queueARN, batch: batch, partial: partial}
+	ctx, cancel := context.WithCancel(s.ctx)
+	m := mapping{ctx: ctx, id: wire.NewID(), functionARN: f.arn, queueARN: queueARN, batch: batch, partial: partial}
 	s.mu.Lock()
 	s.mappings = append(s.mappings, m)
 	s.mu.Unlock()
 	for range pollers {
 		if !s.begin() {
-			return errClosed
+			cancel()
+			return nil, errClosed
 		}
 		go func() {
 			defer s.work.Done()
 			s.poll(m)
 		}()
 	}
-	return nil
+	return func() { s.unmap(m.id); cancel() }, nil
 }
 
-// poll receives batches until the service ends.
+// unmap forgets a mapping.
+func (s *Service) unmap(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mappings = slices.DeleteFunc(s.mappings, func(m mapping) bool { return m.id == id })
+}
+
+// poll receives batches until the mapping ends.
 func (s *Service) poll(m mapping) {
-	for s.ctx.Err() == nil {
-		messages, err := s.opts.Queues.Receive(s.ctx, m.queueARN, m.batch, pollWait)
-		if err != nil && s.ctx.Err() == nil {
+	for m.ctx.Err() == nil {
+		messages, err := s.opts.Queues.Receive(m.ctx, m.queueARN, m.batch, pollWait)
+		if err != nil && m.ctx.Err() == nil {
 			s.opts.Logger.Error("receiving for an event source mapping", "queue", m.queueARN, "error", err)
 			s.pausePolling()
 		}

@@ -57,7 +57,7 @@ func mapped(t *testing.T, batch int, partial bool, messages ...func(g *gate) com
 	}
 	m.bench = start(t, child("function"), func(o *lambda.Options) { o.Clock, o.Queues = c, spy{m.queues, m.deleted} })
 	m.clock = c
-	if err := m.MapQueue(m.arn, m.queue, batch, partial); err != nil {
+	if _, err := m.MapQueue(m.arn, m.queue, batch, partial); err != nil {
 		t.Fatal(err)
 	}
 	return m
@@ -239,13 +239,17 @@ func TestMapQueueIsRefused(t *testing.T) {
 	q, arn := queues(t, c, sqs.Queue{Name: "jobs"})
 	with := start(t, child("function"), func(o *lambda.Options) { o.Queues = q })
 	without := start(t, child("function"))
-	for name, err := range map[string]error{
-		"for a function that does not exist": with.MapQueue(with.arn+"x", arn, 10, false),
-		"with an empty batch":                with.MapQueue(with.arn, arn, 0, false),
-		"with a batch that is too large":     with.MapQueue(with.arn, arn, 11, false),
-		"without queues":                     without.MapQueue(without.arn, arn, 10, false),
+	for name, tt := range map[string]struct {
+		service  *lambda.Service
+		function string
+		batch    int
+	}{
+		"for a function that does not exist": {with.Service, with.arn + "x", 10},
+		"with an empty batch":                {with.Service, with.arn, 0},
+		"with a batch that is too large":     {with.Service, with.arn, 11},
+		"without queues":                     {without.Service, without.arn, 10},
 	} {
-		if err == nil {
+		if _, err := tt.service.MapQueue(tt.function, arn, tt.batch, false); err == nil {
 			t.Errorf("MapQueue %s: no error", name)
 		}
 	}

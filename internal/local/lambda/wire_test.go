@@ -176,7 +176,7 @@ func TestDescriptionsOverTheWire(t *testing.T) {
 	if *one.FunctionName != "another" || *one.Timeout != 3 || one.State != types.StateActive {
 		t.Errorf("GetFunctionConfiguration: %+v", one)
 	}
-	if err := b.MapQueue(b.arn, queue, 5, true); err != nil {
+	if _, err := b.MapQueue(b.arn, queue, 5, true); err != nil {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]int{"dev-test": 1, "another": 0} {

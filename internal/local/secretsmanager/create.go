@@ -154,6 +154,17 @@ type Definition struct {
 	Tags     map[string]string
 }
 
+// Taken is why no secret of that name can be created: there is one, or one
+// that is scheduled for deletion. It is nil where the name is free.
+func (s *Service) Taken(name string) error {
+	e := s.find(name)
+	if e == nil {
+		return nil
+	}
+	_, err := recreated(e, &createInput{Name: name}, nil)
+	return err
+}
+
 // Provision makes a secret as a template defines it, without a value. Where
 // there is one of that name it gets the definition's description, key and
 // tags, and keeps everything else. The error is a [*wire.Error] as of

@@ -87,6 +87,17 @@ func (s *Service) forceDelete(e *entry, id string) (*deleteOutput, error) {
 	return &deleteOutput{ARN: e.arn, Name: e.name, DeletionDate: wire.Timestamp(now)}, nil
 }
 
+// Remove removes a secret at once, as ForceDeleteWithoutRecovery does; there
+// need not be one.
+func (s *Service) Remove(arn string) error {
+	e := s.find(arn)
+	if e == nil {
+		return nil
+	}
+	_, err := s.forceDelete(e, arn)
+	return err
+}
+
 // purgeDue removes a secret whose recovery window is over.
 func (s *Service) purgeDue(e *entry) {
 	err := s.purge(e, func(st *secret) bool { return st.deleted() && !s.now().Before(st.Deletion) })

@@ -58,6 +58,23 @@ func (s *Service) PutPolicy(id, policy string, blockPublic bool) error {
 	return s.setPolicy(e, policy, blockPublic)
 }
 
+// DropPolicy takes the resource policy of a secret away; there need not be
+// one, nor the secret.
+func (s *Service) DropPolicy(id string) error {
+	e := s.find(id)
+	if e == nil || e.state.Load().deleted() {
+		return nil
+	}
+	_, err := s.change(e, func(next *secret) error {
+		if next.Policy == "" {
+			return errUnchanged
+		}
+		next.Policy = ""
+		return nil
+	})
+	return err
+}
+
 func (s *Service) setPolicy(e *entry, text string, blockPublic bool) error {
 	p, err := parsePolicy(text)
 	if err != nil {

@@ -105,6 +105,25 @@ func (s *Service) ConfigureRotation(id string, r Rotation) error {
 	return err
 }
 
+// StopRotation turns the rotation of a secret off, by its name or ARN, as the
+// removal of a template's schedule does. There need not be such a secret.
+func (s *Service) StopRotation(id string) error {
+	e := s.find(id)
+	if e == nil || e.state.Load().deleted() {
+		return nil
+	}
+	_, err := s.change(e, func(next *secret) error {
+		if !next.Rotation.Enabled {
+			return errUnchanged
+		}
+		next.Run = nil
+		next.Rotation.Enabled = false
+		next.Rotation.plan(s.now())
+		return nil
+	})
+	return err
+}
+
 func (s *Service) mayInvoke(lambdaARN, secretARN string) bool {
 	return s.opts.Invoker != nil && s.opts.Invoker.Allows(lambdaARN, eventSource, secretARN)
 }

@@ -208,10 +208,34 @@ func (s *Service) deleteQueue(_ context.Context, c *wire.Call, in *queueInput) (
 	if err != nil {
 		return nil, err
 	}
-	wait := s.emptyLocked(q, func(tx *store.Tx) error { return tx.Delete(queueTable, q.record.Name) })
+	return nil, s.removeLocked(q)()
+}
+
+// Has reports whether there is a queue of that name.
+func (s *Service) Has(name string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := s.queues[name]
+	return ok
+}
+
+// Remove removes a queue with its messages; there need not be one.
+func (s *Service) Remove(name string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	q, ok := s.queues[name]
+	if !ok {
+		return nil
+	}
+	return s.removeLocked(q)()
+}
+
+// removeLocked removes a queue. What it returns waits until that is stored.
+func (s *Service) removeLocked(q *queue) (wait func() error) {
+	wait = s.emptyLocked(q, func(tx *store.Tx) error { return tx.Delete(queueTable, q.record.Name) })
 	delete(s.queues, q.record.Name)
 	q.wake()
-	return nil, wait()
+	return wait
 }
 
 // emptyLocked drops all messages of a queue, with one more write: all of it

@@ -84,19 +84,19 @@ func (p *Plan) ref(at *yaml.Node, name string) (*yaml.Node, error) {
 		}
 		return scalar(at, value), nil
 	}
-	made, ok := p.made[name]
+	made, _, ok := p.Made(name)
 	if !ok {
 		return nil, p.notMade(at, name)
 	}
-	return scalar(at, made.ref), nil
+	return scalar(at, made), nil
 }
 
 func (p *Plan) attribute(at *yaml.Node, id, attribute string) (*yaml.Node, error) {
-	made, ok := p.made[id]
+	_, attributes, ok := p.Made(id)
 	if !ok {
 		return nil, p.notMade(at, id)
 	}
-	value, ok := made.attributes[attribute]
+	value, ok := attributes[attribute]
 	if !ok {
 		return nil, p.template.errorf(at, "look the resource type's return values up in the CloudFormation reference",
 			"resource %q has no attribute %q on the engine", id, attribute)

@@ -31,6 +31,14 @@ func child(node *yaml.Node, name string) *yaml.Node {
 	return nil
 }
 
+// textOf is the text of a scalar; empty where there is no node.
+func textOf(node *yaml.Node) string {
+	if node = follow(node); node == nil {
+		return ""
+	}
+	return node.Value
+}
+
 // follow takes an alias to what it stands for.
 func follow(node *yaml.Node) *yaml.Node {
 	for node != nil && node.Kind == yaml.AliasNode {

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"sync"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -28,16 +29,22 @@ type Resource struct {
 	// File, Line and Column say where it is defined.
 	File         string
 	Line, Column int
+	// DeletionPolicy is what becomes of it when it is removed, and
+	// UpdateReplacePolicy when it is replaced: Retain, or Delete if empty.
+	DeletionPolicy, UpdateReplacePolicy string
 }
 
-// A Plan is a template with its parameters. It is for one goroutine.
+// A Plan is a template with its parameters. It is for one goroutine, but for
+// Reference, which any may call.
 type Plan struct {
 	template   *Template
 	values     map[string]string // :: parameter or pseudo parameter -> value
 	lists      map[string]bool   // :: parameter -> its value is a list
-	made       map[string]made   // :: logical id
 	resources  []Resource
 	evaluating []string // conditions under way, to see a circle
+
+	mu   sync.RWMutex
+	made map[string]made // :: mu, logical id
 }
 
 // made is what a resource that was made answers to references.
@@ -180,8 +187,10 @@ func (p *Plan) visit(id string, active map[string]bool, state map[string]visit) 
 	}
 	state[id] = done
 	key := t.resources.keys[id]
+	node := t.resources.nodes[id]
 	p.resources = append(p.resources, Resource{
-		ID: id, Type: child(t.resources.nodes[id], "Type").Value, File: t.file, Line: key.Line, Column: key.Column,
+		ID: id, Type: textOf(child(node, "Type")), File: t.file, Line: key.Line, Column: key.Column,
+		DeletionPolicy: textOf(child(node, "DeletionPolicy")), UpdateReplacePolicy: textOf(child(node, "UpdateReplacePolicy")),
 	})
 	return nil
 }
@@ -238,12 +247,24 @@ func (p *Plan) Parameter(name string) string { return p.values[name] }
 
 // Set tells what Ref and GetAtt of a resource give from now on.
 func (p *Plan) Set(id, ref string, attributes map[string]string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.made[id] = made{ref: ref, attributes: attributes}
+}
+
+// Made returns what Ref and GetAtt of a resource give, and whether it was made.
+func (p *Plan) Made(id string) (ref string, attributes map[string]string, ok bool) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	m, ok := p.made[id]
+	return m.ref, m.attributes, ok
 }
 
 // Reference is how a template writes a value that Ref or GetAtt of a resource
 // gives: "!Ref Bus". It is empty where no resource has the value.
 func (p *Plan) Reference(value string) string {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
 	for _, r := range p.resources {
 		m := p.made[r.ID]
 		if m.ref == value && value != "" {
@@ -270,6 +291,28 @@ func (p *Plan) Properties(id string, into any) error {
 		return p.template.yamlError(err)
 	}
 	return nil
+}
+
+// Texts evaluates the properties of a resource and returns each as YAML, by
+// which two definitions of a resource can be compared. A property that refers
+// to something that is not made yet has the text that the template has.
+func (p *Plan) Texts(id string) map[string]string {
+	all := make(map[string]string)
+	for key, value := range pairs(p.properties(id)) {
+		node, err := p.evaluate(value)
+		switch {
+		case err != nil:
+			node = value
+		case node == noValue:
+			continue
+		}
+		text, err := yaml.Marshal(node)
+		if err != nil {
+			text = []byte(err.Error())
+		}
+		all[key.Value] = string(text)
+	}
+	return all
 }
 
 // Outputs evaluates the template's outputs.

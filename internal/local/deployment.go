@@ -1,0 +1,164 @@
+package local
+
+import (
+	"errors"
+	"maps"
+	"slices"
+
+	"github.com/rekey-go/rekey/internal/local/httpapi"
+	"github.com/rekey-go/rekey/internal/local/template"
+)
+
+// A deployment is a template with its parameters, made on the engine: that of
+// [Start], or a stack's. It is for one goroutine.
+//
+// What making a resource did, it notes how to undo, in two parts: the resource
+// itself, which an update under the same name leaves in place, and what goes
+// with it, such as the rules of a function, which an update makes anew.
+type deployment struct {
+	*Engine
+	file string
+	// prefix stands before names that the template leaves open, and before
+	// those of rules, so that stacks do not meet.
+	prefix string
+	// strict refuses names that are taken, as CloudFormation does. Without it
+	// they are of a state folder, and taken over.
+	strict bool
+	plan   *template.Plan
+
+	api        *apiServer // nil until the template has one
+	routes     []ownedRoute
+	functions  map[string]string // :: logical id -> ARN
+	warnings   []string
+	afterwards []func() error // what a resource does when all are there
+
+	making string                    // the logical id of what is being made
+	kept   map[string]string         // :: logical id -> Ref of what is there already and may be made again
+	texts  map[string]texts          // :: logical id -> properties as made
+	whole  map[string][]func() error // :: logical id -> how to remove it
+	parts  map[string][]func() error // :: logical id -> how to remove what goes with it
+}
+
+type texts = map[string]string
+
+// An ownedRoute is a route of a function's.
+type ownedRoute struct {
+	owner string
+	httpapi.Route
+}
+
+// newDeployment reads a template for its parameters.
+func (e *Engine) newDeployment(file string, body []byte, in template.Inputs) (*deployment, error) {
+	parsed, err := template.Parse(file, body)
+	if err != nil {
+		return nil, err
+	}
+	in.Region, in.Account = Region, Account
+	plan, err := parsed.Plan(in)
+	if err != nil {
+		return nil, err
+	}
+	return &deployment{
+		Engine: e, file: file, plan: plan, functions: map[string]string{}, kept: map[string]string{},
+		texts: map[string]texts{}, whole: map[string][]func() error{}, parts: map[string][]func() error{},
+	}, nil
+}
+
+// provision makes every resource of the plan, each after those it refers to.
+func (e *deployment) provision() error {
+	for _, r := range e.plan.Resources() {
+		if err := e.make(r); err != nil {
+			return err
+		}
+	}
+	return e.finish()
+}
+
+// make makes a resource, or changes the one that is there.
+func (e *deployment) make(r template.Resource) error {
+	maker, ok := makers[r.Type]
+	if !ok {
+		e.warn(r.File, r.Line, r.Column, "the engine has no %s; %s is left out", r.Type, r.ID)
+		return nil
+	}
+	if err := e.removeParts(r.ID); err != nil {
+		return err
+	}
+	e.making = r.ID
+	texts := e.plan.Texts(r.ID)
+	delete(e.whole, r.ID)
+	err := maker(e, r)
+	e.texts[r.ID] = texts
+	return err
+}
+
+// finish does what has to wait for all resources.
+func (e *deployment) finish() error {
+	waiting := e.afterwards
+	e.afterwards = nil
+	for _, fn := range waiting {
+		if err := fn(); err != nil {
+			return err
+		}
+	}
+	if e.api != nil {
+		e.api.route(e.Engine, e.routes)
+	}
+	return nil
+}
+
+// undo notes how to remove the resource that is being made.
+func (e *deployment) undo(fn func() error) { e.whole[e.making] = append(e.whole[e.making], fn) }
+
+// undoPart notes how to remove something that goes with the resource.
+func (e *deployment) undoPart(id string, fn func() error) { e.parts[id] = append(e.parts[id], fn) }
+
+// remove removes a resource, the last of what making it did first.
+func (e *deployment) remove(id string) error {
+	err := errors.Join(e.removeParts(id), backwards(e.whole[id]))
+	delete(e.whole, id)
+	delete(e.functions, id)
+	return err
+}
+
+func (e *deployment) removeParts(id string) error {
+	err := backwards(e.parts[id])
+	delete(e.parts, id)
+	e.routes = slices.DeleteFunc(e.routes, func(r ownedRoute) bool { return r.owner == id })
+	e.access.ledger.forget(e.file, id)
+	return err
+}
+
+func backwards(undo []func() error) error {
+	var errs []error
+	for _, fn := range slices.Backward(undo) {
+		errs = append(errs, fn())
+	}
+	return errors.Join(errs...)
+}
+
+// nameFor is a name for what the template leaves open.
+func (e *deployment) nameFor(id string) string { return e.prefix + id }
+
+// inherit takes a resource over from an earlier deployment of the same stack.
+func (e *deployment) inherit(from *deployment, id string) {
+	ref, attributes, ok := from.plan.Made(id)
+	if !ok {
+		return
+	}
+	e.plan.Set(id, ref, attributes)
+	e.kept[id] = ref
+	e.texts[id] = from.texts[id]
+	e.whole[id], e.parts[id] = from.whole[id], from.parts[id]
+	if arn, ok := from.functions[id]; ok {
+		e.functions[id] = arn
+	}
+	for _, r := range from.routes {
+		if r.owner == id {
+			e.routes = append(e.routes, r)
+		}
+	}
+}
+
+// same reports whether a resource is defined as it was made.
+func (e *deployment) same(id string) bool { return maps.Equal(e.texts[id], e.plan.Texts(id)) }
