@@ -37,6 +37,21 @@ func (e *entry) tell(before, after *Secret) {
 	for _, hook := range hooks {
 		(*hook)(before, after)
 	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.hooking--; e.hooking == 0 {
+		e.letting = nil
+	}
+}
+
+// leased returns what the lease is to name.
+func (e *entry) leased() *state {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.letting != nil {
+		return e.letting
+	}
+	return e.state.Load()
 }
 
 // Watch yields the current version of a secret at once, and each that becomes

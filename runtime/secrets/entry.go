@@ -29,6 +29,10 @@ type entry struct {
 	hooks   []*func(before, after *Secret)
 	news    news
 	struck  []string // versions that were revoked, the latest last
+	// While hooks let go of what they made with a version, the lease goes on
+	// naming it: the first of them, where another came in between.
+	hooking int
+	letting *state
 
 	ladder atomic.Pointer[Ladder] // nil until it is asked for
 }
@@ -157,6 +161,9 @@ func (e *entry) keep(f *flight, s *Secret, now instant, opts *Options) landing {
 	default:
 		l.news, l.before = true, old.secret
 		e.news.proved()
+		if e.hooking++; e.letting == nil {
+			e.letting = old
+		}
 	}
 	if l.news {
 		next.since, next.adopted = now.time(), now

@@ -212,7 +212,7 @@ func (w *watch) begin(asked instant) {
 
 // register writes the lease of a version that was just read.
 func (w *watch) register(ctx context.Context, e *entry) {
-	s := e.state.Load()
+	s := e.leased()
 	if !e.current() || s == nil || s.secret == nil {
 		return
 	}
@@ -223,9 +223,9 @@ func (w *watch) register(ctx context.Context, e *entry) {
 // as run out at the next look.
 func (w *watch) renew(ctx context.Context, started instant) error {
 	var leases []bulletin.Lease
-	for _, s := range w.c.held() {
+	for e, s := range w.c.held() {
 		if s.hold != revoked {
-			leases = append(leases, w.leaseOn(s, started))
+			leases = append(leases, w.leaseOn(e.leased(), started))
 		}
 	}
 	if err := w.write(ctx, leases...); err != nil {

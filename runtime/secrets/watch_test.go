@@ -333,3 +333,31 @@ func TestARestoredSecretIsReadAgain(t *testing.T) {
 		}
 	})
 }
+
+// TestTheLeaseNamesTheVersionBeforeUntilHooksAreDone has a hook take longer
+// than the next looks at the board, which renew the leases.
+func TestTheLeaseNamesTheVersionBeforeUntilHooksAreDone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, b := newStore(), newBoard()
+		c := watched(s, b)
+		value(t, c)
+		done := make(chan struct{})
+		c.OnChange("db", func(_, _ *Secret) { <-done })
+		for range 2 { // the second comes while the first is being taken over
+			go func() { _ = c.Invalidate(t.Context(), Rotated{Name: dbName, VersionID: s.rotate()}) }()
+			synctest.Wait()
+		}
+		time.Sleep(11 * time.Second)
+		go c.Check(t.Context())
+		synctest.Wait()
+		if got := b.lease(); got.VersionID != "v1" || !got.Expires.After(time.Now().Add(59*time.Second)) {
+			t.Errorf("while hooks run the lease is on %s until %v", got.VersionID, got.Expires)
+		}
+		close(done)
+		synctest.Wait()
+		if got := b.lease().VersionID; got != "v3" {
+			t.Errorf("after the hooks the lease is on %s", got)
+		}
+	})
+}
