@@ -90,7 +90,7 @@ func TestFilesOfAllKinds(t *testing.T) {
 	if diff := cmp.Diff([]string{"a", "b", "c", "d", "e", "f"}, ids); diff != "" {
 		t.Errorf("records (-want +got):\n%s", diff)
 	}
-	ids, errs = collect(source.Files([]string{filepath.Join(dir, "notes.txt"), "-"}, func(o *source.FilesOptions) { o.Stdin = strings.NewReader(record("stdin")) }))
+	ids, errs = collect(source.Files([]string{filepath.Join(dir, "notes.txt"), "-"}, func(o *source.LogsOptions) { o.Stdin = strings.NewReader(record("stdin")) }))
 	if diff := cmp.Diff([]string{"stdin", "text"}, ids); diff != "" || len(errs) > 0 {
 		t.Errorf("records of a file and of standard input (-want +got):\n%s%v", diff, errs)
 	}
@@ -103,7 +103,7 @@ func TestFilesOfTheDaysInQuestion(t *testing.T) {
 		files[fmt.Sprintf("AWSLogs/1/CloudTrail/eu-west-1/2026/03/%02d/x.json", day)] = []byte(record(fmt.Sprint("day-", day)))
 	}
 	dir := write(t, files)
-	ids, errs := collect(source.Files([]string{dir}, func(o *source.FilesOptions) {
+	ids, errs := collect(source.Files([]string{dir}, func(o *source.LogsOptions) {
 		o.From = time.Date(2026, 3, 3, 12, 0, 0, 0, time.UTC)
 		o.To = time.Date(2026, 3, 5, 12, 0, 0, 0, time.UTC)
 	}))

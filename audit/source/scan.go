@@ -11,6 +11,9 @@ import (
 const (
 	// windowSize is how much of a stream is looked at together.
 	windowSize = 2 << 20
+	// chunkSize is how much is read before it is looked at: so little that it
+	// is still in the processor's cache.
+	chunkSize = 128 << 10
 	// maxRecord is how large a record may be. CloudTrail's own limit is 256
 	// KiB; a file that was formatted for reading has more white space.
 	maxRecord = 1 << 20
@@ -195,8 +198,8 @@ func (s *scanner) fill(from int) error {
 	if s.n == len(s.buf) {
 		return errTooLarge
 	}
-	for s.n < len(s.buf) {
-		n, err := s.r.Read(s.buf[s.n:])
+	for limit := min(s.n+chunkSize, len(s.buf)); s.n < limit; {
+		n, err := s.r.Read(s.buf[s.n:limit])
 		s.n += n
 		if err != nil {
 			s.eof = true
