@@ -26,7 +26,7 @@ type collector struct {
 	keys map[string]string
 
 	records, malformed int
-	skipped            []string
+	skipped            []Skipped
 }
 
 func newCollector(opts Options) *collector {
@@ -58,7 +58,7 @@ func (c *collector) intern(text string) string {
 // take adds what a source yielded.
 func (c *collector) take(raw json.RawMessage, err error) error {
 	if skipped, ok := errors.AsType[*SkippedError](err); ok {
-		c.skipped = append(c.skipped, skipped.Error())
+		c.skipped = append(c.skipped, Skipped{What: skipped.What, Why: skipped.Err.Error()})
 		return nil
 	}
 	if err != nil {

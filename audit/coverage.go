@@ -1,8 +1,10 @@
 package audit
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -55,7 +57,17 @@ func (b *builder) covered(r *Report) Coverage {
 			}
 		}
 	}
+	out.Skipped = b.skipped
+	slices.SortFunc(out.Skipped, func(a, b Skipped) int {
+		return cmp.Or(strings.Compare(a.What, b.What), strings.Compare(a.Why, b.Why))
+	})
 	out.Notes = append(out.Notes, b.notes(&out, days)...)
+	if out.Malformed > 0 {
+		out.Notes = append(out.Notes, plural(out.Malformed, "record")+" could not be read")
+	}
+	for _, s := range out.Skipped {
+		out.Notes = append(out.Notes, s.What+": "+s.Why)
+	}
 	return out
 }
 
@@ -65,7 +77,7 @@ func (c *collector) notes(out *Coverage, days map[time.Time]bool) []string {
 	note := func(format string, args ...any) { notes = append(notes, fmt.Sprintf(format, args...)) }
 	if out.Events == 0 {
 		note("no event of Secrets Manager was seen")
-		return append(notes, c.skipped...)
+		return notes
 	}
 	if !out.ReadEvents {
 		note("no read event was seen: the trail may log writes only")
@@ -84,10 +96,7 @@ func (c *collector) notes(out *Coverage, days map[time.Time]bool) []string {
 	if out.Unattributed > 0 {
 		note("%s without the name of a secret", plural(out.Unattributed, "call"))
 	}
-	if out.Malformed > 0 {
-		note("%s could not be read", plural(out.Malformed, "record"))
-	}
-	return append(notes, c.skipped...)
+	return notes
 }
 
 func missingDays(first, last time.Time, days map[time.Time]bool) []time.Time {

@@ -73,9 +73,21 @@ type Coverage struct {
 	// MoreAccounts and MoreRegions are how many these leave out.
 	MoreAccounts int `json:"moreAccounts,omitempty"`
 	MoreRegions  int `json:"moreRegions,omitempty"`
+	// Skipped are the parts that could not be read: the report is of the rest.
+	Skipped []Skipped `json:"skipped,omitempty"`
 	// Notes say in words what the report did not see.
 	Notes []string `json:"notes"`
 }
+
+// A Skipped is a part of the records that could not be read.
+type Skipped struct {
+	// What names it: a file, a folder, an account.
+	What string `json:"what"`
+	Why  string `json:"why"`
+}
+
+// Whole reports whether all that was there could be read.
+func (c Coverage) Whole() bool { return len(c.Skipped) == 0 && c.Malformed == 0 }
 
 // A Principal is one who made calls: all that it did with all secrets.
 type Principal struct {

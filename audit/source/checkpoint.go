@@ -158,14 +158,14 @@ func (c *Checkpoint) Records(context.Context) iter.Seq2[json.RawMessage, error] 
 	}
 }
 
-// around yields what is kept before what is new. All of a checkpoint that is
-// nil is nothing.
-func (c *Checkpoint) around(fresh iter.Seq2[json.RawMessage, error]) iter.Seq2[json.RawMessage, error] {
+// around yields what is kept before what is new. A checkpoint that is nil keeps
+// nothing.
+func (c *Checkpoint) around(ctx context.Context, fresh iter.Seq2[json.RawMessage, error]) iter.Seq2[json.RawMessage, error] {
 	if c == nil {
 		return fresh
 	}
 	return func(yield func(json.RawMessage, error) bool) {
-		for raw, err := range c.Records(context.Background()) {
+		for raw, err := range c.Records(ctx) {
 			if !yield(raw, err) {
 				return
 			}

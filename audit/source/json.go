@@ -126,7 +126,7 @@ func object(text []byte) (length int, kind objectKind) {
 }
 
 // maxDepth is how deep the objects and lists of a record may be nested.
-const maxDepth = 256
+const maxDepth = 64
 
 // An expectation is what may come next.
 type expectation uint8

@@ -62,7 +62,7 @@ const batchSize = 64 << 10
 
 // Records reads the files, several at a time.
 func (l *Logs) Records(ctx context.Context) iter.Seq2[json.RawMessage, error] {
-	return l.opts.Checkpoint.around(func(yield func(json.RawMessage, error) bool) {
+	return l.opts.Checkpoint.around(ctx, func(yield func(json.RawMessage, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		workers := cmp.Or(max(l.opts.Workers, 0), runtime.GOMAXPROCS(0))
 		names := make(chan string)

@@ -108,6 +108,8 @@ type scanner struct {
 	// is written as an escape; none is len(buf), and what lies before start is
 	// not known.
 	plain, strange int
+	// resume is where a text ends that is too large, as far as was read.
+	resume int
 }
 
 func newScanner(r io.Reader) *scanner {
@@ -144,7 +146,7 @@ func (s *scanner) next() ([]byte, error) {
 		case err != nil:
 			return nil, s.damaged(at, err)
 		case found != nil:
-			s.start, s.floor, s.cut = end, end, false
+			s.start = s.pass(end)
 			return found, nil
 		default:
 			s.start = end
@@ -172,11 +174,16 @@ func (s *scanner) hit() (at int, isPlain bool) {
 func (s *scanner) damaged(at int, err error) error {
 	switch {
 	case errors.Is(err, errTooLarge), errors.Is(err, errBroken), errors.Is(err, errCutOff):
-		s.start = min(at+len(needle), s.n)
-		s.floor, s.cut = s.start, false
+		s.start = s.pass(min(max(at+len(needle), s.resume), s.n))
 		return &damage{at: s.base + int64(at), err: err}
 	}
 	return err
+}
+
+// pass notes that no record is open at a place: the next one begins after it.
+func (s *scanner) pass(at int) int {
+	s.floor, s.cut, s.resume = at, false, 0
+	return at
 }
 
 // fill reads more, and forgets what lies more than a record before from, at
@@ -246,46 +253,42 @@ func (s *scanner) around(at int) (found []byte, end int, err error) {
 // disguised does what around does for a text with a letter, at a place, that is
 // written as an escape.
 func (s *scanner) disguised(at int) ([]byte, int, error) {
-	begin, length, err := s.textAt(at)
-	end := begin + length
-	switch {
-	case err != nil:
-		return nil, 0, err
-	case length == 0: // whatever it is in the middle of
-		if end = at + 1 + bytes.IndexByte(s.buf[at:s.n], '"'); end == at {
-			end = s.n
-		}
-		return nil, end, nil
-	case string(unquoted(s.buf[begin:end])) != needle:
-		return nil, end, nil
+	begin, end, err := s.textAt(at)
+	if err != nil || begin < 0 || string(unquoted(s.buf[begin:end])) != needle {
+		return nil, end, err
 	}
 	return s.enclosing(begin, end)
 }
 
-// textAt returns the string that a place is in; its length is zero if that is
-// not known.
-func (s *scanner) textAt(at int) (begin, length int, err error) {
+// textAt returns where the string begins and ends that a place is in. The
+// beginning is negative if it is not there any more.
+func (s *scanner) textAt(at int) (begin, end int, err error) {
 	begin = stringBegin(s.buf[s.floor:at])
 	if begin < 0 {
-		return 0, 0, nil
+		// The end of a text that was too large, if it is one: at is not a quote
+		// that closes it.
+		if length, ok := stringEnd(s.buf[at:s.n]); ok {
+			return begin, s.pass(at + length), nil
+		}
+		return begin, s.pass(s.n), nil
 	}
 	begin += s.floor
 	length, ok := stringEnd(s.buf[begin:s.n])
 	if !ok {
+		s.resume = s.n
 		return begin, 0, s.partial(begin)
 	}
-	return begin, length, nil
+	return begin, begin + length, nil
 }
 
 // within returns the record that stands as the text of a JSON string, as in an
 // answer of LookupEvents, given a place in the string; or the record that has
 // the string in it.
 func (s *scanner) within(at int) ([]byte, int, error) {
-	begin, length, err := s.textAt(at)
-	if err != nil || length == 0 {
-		return nil, at + len(needle), err
+	begin, end, err := s.textAt(at)
+	if err != nil || begin < 0 {
+		return nil, end, err
 	}
-	end := begin + length
 	if found, after, err := s.enclosing(begin, end); found != nil || err != nil {
 		return found, after, err
 	}
@@ -299,10 +302,13 @@ func (s *scanner) within(at int) ([]byte, int, error) {
 // enclosing returns the record that a string is in: the outermost object around
 // it that is one.
 func (s *scanner) enclosing(begin, after int) (found []byte, end int, err error) {
-	for i := begin; ; {
+	for i, depth := begin, 0; ; depth++ {
 		open, ok := enclosing(s.buf[s.floor:i])
 		if !ok {
 			break
+		}
+		if depth == maxDepth {
+			return nil, 0, errBroken
 		}
 		i = s.floor + open
 		if s.buf[i] == '{' {
@@ -316,7 +322,7 @@ func (s *scanner) enclosing(begin, after int) (found []byte, end int, err error)
 				found, end = s.buf[i:i+length], i+length
 			case wrapper:
 				if !isMember(s.buf[s.floor:i]) {
-					return found, max(end, after), nil
+					return found, max(end, s.pass(after)), nil
 				}
 			case plain:
 			}
@@ -331,7 +337,7 @@ func (s *scanner) enclosing(begin, after int) (found []byte, end int, err error)
 	case s.cut:
 		return nil, 0, errTooLarge
 	}
-	return nil, after, nil
+	return nil, s.pass(after), nil
 }
 
 // partial is the error of what begins at a place and does not end in what was

@@ -79,14 +79,14 @@ func (c *call) secrets() {
 	u := c.use(c.world.rand.IntN(c.world.opts.Secrets))
 	if !c.world.known[u.secret.number] {
 		c.world.known[u.secret.number] = true
-		c.read(u, object{"secretId": u.secret.arn}, u.secret.version(u.at), true)
+		c.read(u, object{"secretId": u.secret.arn}, u.version(u.at), true)
 		return
 	}
 	switch n := c.world.rand.IntN(100); {
 	case n < 60:
 		c.plain(u)
 	case n < 66:
-		old := u.secret.old(u.at)
+		old := u.old(u.at)
 		c.read(u, object{"secretId": u.secret.arn, "versionId": old}, old, true)
 	case n < 74:
 		c.denied(u)
@@ -147,11 +147,11 @@ func (c *call) read(u use, parameters object, version string, told bool) {
 func (c *call) record(u use, name string) object {
 	return object{
 		"eventVersion": "1.11", "eventTime": u.at.Format(stamp), "eventSource": "secretsmanager.amazonaws.com", "eventName": name,
-		"awsRegion": u.secret.region, "sourceIPAddress": "10.0.3.7", "userAgent": "aws-sdk-go-v2/1.48.0 os/linux lang/go#1.26.0",
+		"awsRegion": u.region, "sourceIPAddress": "10.0.3.7", "userAgent": "aws-sdk-go-v2/1.48.0 os/linux lang/go#1.26.0",
 		"requestParameters": nil, "responseElements": nil, "requestID": c.world.id(), "eventID": c.world.id(), "readOnly": true,
 		"eventType": "AwsApiCall", "managementEvent": true, "recipientAccountId": u.secret.account, "eventCategory": "Management",
 		"userIdentity": u.identity(),
-		"tlsDetails":   object{"tlsVersion": "TLSv1.3", "clientProvidedHostHeader": "secretsmanager." + u.secret.region + ".amazonaws.com"},
+		"tlsDetails":   object{"tlsVersion": "TLSv1.3", "clientProvidedHostHeader": "secretsmanager." + u.region + ".amazonaws.com"},
 	}
 }
 

@@ -97,21 +97,24 @@ func (f *file) text() ([]byte, error) {
 	}
 	text := append([]byte(head), bytes.Join(f.records, []byte(","))...)
 	text = append(text, "]}"...)
-	switch f.shape {
-	case indented:
+	if f.shape == indented {
 		var log any
 		if err := json.Unmarshal(text, &log); err != nil {
 			return nil, err
 		}
 		return json.MarshalIndent(log, "", "  ")
-	case escaped:
-		for plain, strange := range map[string]string{
-			`"eventSource"`:                  `"event\u0053ource"`,
-			`"secretsmanager.amazonaws.com"`: `"secretsm\u0061nager\u002eamazonaws.com"`,
-			`"eventName"`:                    `"\u0065ventName"`,
-		} {
-			text = bytes.ReplaceAll(text, []byte(plain), []byte(strange))
+	}
+	if f.shape == escaped {
+		for _, e := range escapes {
+			text = bytes.ReplaceAll(text, []byte(e.plain), []byte(e.escaped))
 		}
 	}
 	return text, nil
+}
+
+// escapes are ways to write a text that mean the same.
+var escapes = []struct{ plain, escaped string }{
+	{`"eventSource"`, `"event\u0053ource"`},
+	{`"secretsmanager.amazonaws.com"`, `"secretsm\u0061nager\u002eamazonaws.com"`},
+	{`"eventName"`, `"\u0065ventName"`},
 }

@@ -20,7 +20,7 @@ func (c *call) denied(u use) {
 // beside it.
 func (c *call) batch(u use) {
 	list, seen := []string{}, make(map[int]bool)
-	for step := 0; step < 3; step++ {
+	for step := range 3 {
 		n := u.secret.number + step*c.world.streams()
 		if n >= c.world.opts.Secrets || seen[n] {
 			break
