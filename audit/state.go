@@ -7,7 +7,7 @@ import (
 
 // A State is what Secrets Manager itself says of a secret, as DescribeSecret
 // and ListSecrets answer: what the records of a trail do not hold. Whoever
-// gives it to a summary collects it: see the package source/inventory.
+// gives it to a summary collects it, with source.Inventory for one.
 type State struct {
 	ARN  string `json:"arn"`
 	Name string `json:"name"`
