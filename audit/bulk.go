@@ -1,9 +1,7 @@
 package audit
 
 import (
-	"cmp"
 	"fmt"
-	"strings"
 	"time"
 )
 
@@ -74,7 +72,7 @@ func (b *builder) bulkReads(who string, facts []*fact) []Finding {
 	return []Finding{b.finding(Finding{
 		Severity: High, Kind: KindBulkRead, Principal: who,
 		Text: fmt.Sprintf("asked for %d different secrets within five minutes", most),
-		Next: lookupCommand(who, window),
+		Next: b.lookupCommand(who, window),
 	}, window)}
 }
 
@@ -92,7 +90,7 @@ func (b *builder) regions(who string, facts []*fact) []Finding {
 	return []Finding{b.finding(Finding{
 		Severity: Medium, Kind: KindManyRegions, Principal: who,
 		Text: fmt.Sprintf("asked for secrets in %d Regions within five minutes", most),
-		Next: lookupCommand(who, window),
+		Next: b.lookupCommand(who, window),
 	}, window)}
 }
 
@@ -106,7 +104,7 @@ func (b *builder) listThenGet(who string, facts []*fact) []Finding {
 	return []Finding{b.finding(Finding{
 		Severity: Medium, Kind: KindListThenGet, Principal: who,
 		Text: fmt.Sprintf("listed the secrets and asked for %d of them within a quarter of an hour", most),
-		Next: lookupCommand(who, shown),
+		Next: b.lookupCommand(who, shown),
 	}, shown)}
 }
 
@@ -155,7 +153,7 @@ func (b *builder) catchAlls(who string, facts []*fact) []Finding {
 	return []Finding{b.finding(Finding{
 		Severity: High, Kind: KindBatchCatchAll, Principal: who,
 		Text: "fetched a batch by a filter that excludes, which is all secrets but few: " + times(len(batches)),
-		Next: lookupCommand(who, batches),
+		Next: b.lookupCommand(who, batches),
 	}, batches)}
 }
 
@@ -221,29 +219,4 @@ func times(n int) string {
 		return "once"
 	}
 	return fmt.Sprintf("%d times", n)
-}
-
-// lookupCommand looks up what a principal did, from the first of some facts to
-// the last. CloudTrail looks up by the session of a role, and by the name of a
-// user.
-func lookupCommand(who string, facts []*fact) string {
-	first, last := facts[0], facts[len(facts)-1]
-	name := cmp.Or(first.who.session, who[strings.LastIndexByte(who, '/')+1:])
-	if first.who.kind == "Root" {
-		name = "root"
-	}
-	return fmt.Sprintf("aws cloudtrail lookup-events --region %s --lookup-attributes %s --start-time %s --end-time %s",
-		quote(first.region), quote("AttributeKey=Username,AttributeValue="+name),
-		first.at.UTC().Format(time.RFC3339), last.at.Add(time.Second).UTC().Format(time.RFC3339))
-}
-
-// quote makes a text one word of a shell.
-func quote(text string) string {
-	plain := strings.IndexFunc(text, func(r rune) bool {
-		return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:=,+@", r)
-	}) < 0
-	if plain && text != "" {
-		return text
-	}
-	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }

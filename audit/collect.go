@@ -141,8 +141,11 @@ func merge(a, b *fact) fact {
 	}
 	out := *a
 	out.replaced = a.replaced || b.replaced || a.corrects() != b.corrects()
-	if !isARN(a.ref) && cmp.Or(compareBools(isARN(a.ref), isARN(b.ref)), cmp.Compare(len(a.ref), len(b.ref)), cmp.Compare(a.ref, b.ref)) < 0 {
-		out.ref = b.ref
+	if cmp.Or(
+		compareBools(isARN(a.ref), isARN(b.ref)), compareBools(a.refCorrected, b.refCorrected),
+		cmp.Compare(len(a.ref), len(b.ref)), cmp.Compare(a.ref, b.ref),
+	) < 0 {
+		out.ref, out.refCorrected = b.ref, b.refCorrected
 	}
 	return out
 }
@@ -160,7 +163,6 @@ func worse(a, b *fact) bool {
 		bytes.Compare(a.id[:], b.id[:]),
 		a.at.Compare(b.at),
 		cmp.Compare(a.action, b.action),
-		cmp.Compare(len(a.ref), len(b.ref)), cmp.Compare(a.ref, b.ref),
 		cmp.Compare(a.version, b.version),
 		cmp.Compare(a.ip, b.ip), cmp.Compare(a.agent, b.agent),
 		cmp.Compare(a.who.id, b.who.id), cmp.Compare(a.who.session, b.who.session),

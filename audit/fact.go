@@ -69,13 +69,14 @@ type fact struct {
 	kind   kind
 	denied bool
 	failed bool // for another reason
-	// replaced is whether the event's first record was seen, and its correction.
-	replaced bool
-	who      *principal
-	region   string
-	account  string // that the secret is in, unless its ARN says otherwise
-	ref      string // the secret as the record names it
-	secret   *subject
+	// replaced is whether the event's first record was seen, and its correction;
+	// refCorrected is whether ref is from a correction.
+	replaced, refCorrected bool
+	who                    *principal
+	region                 string
+	account                string // that the secret is in, unless its ARN says otherwise
+	ref                    string // the secret as the record names it
+	secret                 *subject
 	// version is the version that was asked for, or made; for a read it is
 	// filled in from KMS.
 	version  string
@@ -187,6 +188,7 @@ func (c *collector) newFact(r *record) fact {
 		f.version = c.intern(r.rotationToken())
 	}
 	f.rare = c.newRare(r, &f)
+	f.refCorrected = f.corrects() && f.ref != ""
 	return f
 }
 

@@ -161,7 +161,7 @@ func (t *text) findings(list []audit.Finding) {
 	t.line("Findings")
 	rows := [][]string{{"SEVERITY", "KIND", "SECRET", "PRINCIPAL", "WHAT"}}
 	for _, f := range list {
-		rows = append(rows, []string{f.Severity, f.Kind, clean(f.Secret), shortPrincipal(f.Principal), clean(f.Text)})
+		rows = append(rows, []string{f.Severity, f.Kind, clean(f.Secret), finder(f), clean(f.Text)})
 	}
 	t.table(rows)
 	t.next(list)

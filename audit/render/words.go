@@ -75,6 +75,15 @@ func principal(a audit.Access) string {
 	return name
 }
 
+// finder is the principal of a finding, with what it is known as.
+func finder(f audit.Finding) string {
+	name := shortPrincipal(f.Principal)
+	if len(f.Labels) > 0 {
+		name += " (" + strings.Join(f.Labels, ", ") + ")"
+	}
+	return name
+}
+
 // notable are the flags that somebody should look at; the others say what is as
 // it should be.
 func notable(flags []string) []string {
