@@ -25,8 +25,8 @@ import (
 )
 
 const (
-	function = "arn:aws:lambda:us-east-1:123456789012:function:dev-keyrotator"
-	signing  = "dev-jwt-configuration"
+	function  = "arn:aws:lambda:us-east-1:123456789012:function:dev-keyrotator"
+	jwtSecret = "dev-jwt-configuration"
 )
 
 // A bench is AWS with the rotating function and the sample application.
@@ -76,7 +76,7 @@ func (b *bench) current(t *testing.T, name string) rotation.Value {
 
 func (b *bench) keys(t *testing.T) *keyset.Set {
 	t.Helper()
-	s, err := keyset.Parse(b.current(t, signing))
+	s, err := keyset.Parse(b.current(t, jwtSecret))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +134,7 @@ const first = `{"signing_key":"new-256-bit-secret-key","issuer":"myapp.com"}`
 func TestOldTokensAreAcceptedUntilTheirKeyIsRetired(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	b.Create(t, signing, first, nil)
+	b.Create(t, jwtSecret, first, nil)
 	app := b.app(t)
 	old := b.token(t)
 	if status, body := app.get(t, "/auth/verify", old); status != http.StatusOK || body != `{"user":{"id":"7","email":"ana@example.com"}}`+"\n" {
@@ -142,13 +142,13 @@ func TestOldTokensAreAcceptedUntilTheirKeyIsRetired(t *testing.T) {
 	}
 	// As PUT /admin/secrets/rotate does it with a newValue.
 	_, err := b.PutSecretValue(t.Context(), &secretsmanager.PutSecretValueInput{
-		SecretId: aws.String(signing), SecretString: aws.String(`{"signing_key":"another-256-bit-secret-key","issuer":"myapp.com"}`),
+		SecretId: aws.String(jwtSecret), SecretString: aws.String(`{"signing_key":"another-256-bit-secret-key","issuer":"myapp.com"}`),
 		VersionStages: []string{rotation.LabelSupplied},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := b.Rotate(t, signing); err != nil {
+	if err := b.Rotate(t, jwtSecret); err != nil {
 		t.Fatal(err)
 	}
 	fresh := b.token(t)
@@ -162,7 +162,7 @@ func TestOldTokensAreAcceptedUntilTheirKeyIsRetired(t *testing.T) {
 			t.Errorf("the %s token: %d %s", name, status, body)
 		}
 	}
-	if err := b.retire(t, signing); err != nil {
+	if err := b.retire(t, jwtSecret); err != nil {
 		t.Fatal(err)
 	}
 	app = b.app(t)
@@ -171,7 +171,7 @@ func TestOldTokensAreAcceptedUntilTheirKeyIsRetired(t *testing.T) {
 			t.Errorf("after the retirement: got %d %s, want %d", status, body, want)
 		}
 	}
-	if err := b.retire(t, signing); err != nil && !errors.Is(err, rotation.ErrReplaced) {
+	if err := b.retire(t, jwtSecret); err != nil && !errors.Is(err, rotation.ErrReplaced) {
 		t.Errorf("retired again: %v", err)
 	}
 	if err := b.rotateLater(t); err != nil {
@@ -185,21 +185,21 @@ func (b *bench) rotateLater(t *testing.T) error {
 	if err := b.Clock.Advance(t.Context(), 6*time.Minute); err != nil {
 		t.Fatal(err)
 	}
-	return b.Rotate(t, signing)
+	return b.Rotate(t, jwtSecret)
 }
 
 func TestARotationThatComesTooEarlySucceedsLater(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	b.Create(t, signing, first, map[string]string{"rekey:alg": "ES256"})
-	if err := b.Rotate(t, signing); err != nil {
+	b.Create(t, jwtSecret, first, map[string]string{"rekey:alg": "ES256"})
+	if err := b.Rotate(t, jwtSecret); err != nil {
 		t.Fatal(err)
 	}
 	published := b.keys(t)
 	if published.Next == nil || published.Next.Algorithm != keyset.ES256 {
 		t.Fatalf("published %v", published)
 	}
-	err := b.Rotate(t, signing)
+	err := b.Rotate(t, jwtSecret)
 	if err == nil || !strings.Contains(err.Error(), "conflict.target") || !strings.Contains(err.Error(), "may sign from") {
 		t.Fatalf("got %v", err)
 	}
@@ -207,7 +207,7 @@ func TestARotationThatComesTooEarlySucceedsLater(t *testing.T) {
 		t.Fatal(err)
 	}
 	// It has given up repeating the rotation by now, and takes it up when asked.
-	_, _ = b.RotateSecret(t.Context(), &secretsmanager.RotateSecretInput{SecretId: aws.String(signing)})
+	_, _ = b.RotateSecret(t.Context(), &secretsmanager.RotateSecretInput{SecretId: aws.String(jwtSecret)})
 	for b.keys(t).Current.ID != published.Next.ID {
 		_ = b.Step(t) // the one that finishes is among them
 	}

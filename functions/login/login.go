@@ -11,6 +11,7 @@ package login
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,13 +26,12 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/crypto/bcrypt"
-	"golang.org/x/time/rate"
 
 	"github.com/rekey-go/rekey/functions/internal/reply"
-	"github.com/rekey-go/rekey/rotation/keyset"
 	"github.com/rekey-go/rekey/runtime/invalidation"
 	"github.com/rekey-go/rekey/runtime/secrets"
 	"github.com/rekey-go/rekey/runtime/secretspgx"
+	"github.com/rekey-go/rekey/runtime/signing"
 )
 
 const (
@@ -45,10 +45,8 @@ const (
 type Handler struct {
 	client *secrets.Client
 	users  *secretspgx.Pool
-	keys   *secrets.Ref[keyset.Set]
-	// again bounds how often the keys are read again for a token.
-	again *rate.Limiter
-	log   *slog.Logger
+	keys   *signing.Keys
+	log    *slog.Logger
 }
 
 // user is a row of the table users.
@@ -107,37 +105,35 @@ func (h *Handler) authenticate(ctx context.Context, email, password string) (use
 
 // issue signs a token for the user with the key that is current.
 func (h *Handler) issue(ctx context.Context, u user) (string, error) {
-	keys, err := h.keys.Get(ctx)
+	issuer, err := h.keys.Issuer(ctx)
 	if errors.Is(err, secrets.ErrNoValue) {
-		keys, err = h.firstKeys(ctx)
+		if err = h.firstKey(ctx); err == nil {
+			issuer, err = h.keys.Issuer(ctx)
+		}
 	}
 	if err != nil {
 		return "", fmt.Errorf("reading the signing key: %v", err) //nolint:errorlint // a missing signing key is not a missing database login.
 	}
 	now := time.Now()
-	return keys.Sign(jwt.MapClaims{
-		"iss": keys.Issuer, "sub": u.ID, "email": u.Email,
+	return h.keys.Sign(ctx, jwt.MapClaims{
+		"iss": issuer, "sub": u.ID, "email": u.Email,
 		"iat": now.Unix(), "exp": now.Add(tokenLife).Unix(),
 	})
 }
 
-// firstKeys makes the first signing keys of a fresh deployment: nobody has to
-// know them, so nobody has to choose them. Where two environments do so at once,
-// the one that comes second takes those of the first.
-func (h *Handler) firstKeys(ctx context.Context) (keyset.Set, error) {
-	first, err := keyset.New("rekey", keyset.HS256)
+// firstKey makes the first signing key of a fresh deployment: nobody has to know
+// it, so nobody has to choose it. Where two environments do so at once, the one
+// that comes second takes that of the first.
+func (h *Handler) firstKey(ctx context.Context) error {
+	value, err := json.Marshal(map[string]string{"signing_key": rand.Text() + rand.Text(), "issuer": "rekey"})
 	if err != nil {
-		return keyset.Set{}, err
+		return err
 	}
-	v, err := first.Value()
-	if err != nil {
-		return keyset.Set{}, err
+	err = h.client.SetFirst(ctx, signingSecret, string(value))
+	if errors.Is(err, secrets.ErrHasValue) {
+		return nil
 	}
-	err = h.client.SetFirst(ctx, signingSecret, v.Reveal())
-	if err != nil && !errors.Is(err, secrets.ErrHasValue) {
-		return keyset.Set{}, err
-	}
-	return h.keys.Get(ctx)
+	return err
 }
 
 // New returns the function. It reads REKEY_DATABASE_PORT, REKEY_DATABASE_NAME
@@ -154,8 +150,7 @@ func New(cfg aws.Config, getenv func(string) string) (lambda.Handler, error) {
 	h := &Handler{
 		client: client,
 		users:  users,
-		keys:   secrets.Bind[keyset.Set](client, signingSecret),
-		again:  rate.NewLimiter(rate.Every(time.Second), 1),
+		keys:   signing.NewKeys(client, signingSecret),
 		log:    slog.New(slog.NewJSONHandler(os.Stdout, nil)),
 	}
 	mux := http.NewServeMux()

@@ -1,7 +1,6 @@
 package login
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -10,7 +9,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/rekey-go/rekey/functions/internal/reply"
-	"github.com/rekey-go/rekey/rotation/keyset"
+	"github.com/rekey-go/rekey/runtime/signing"
 )
 
 // errInvalidToken means that a request carries no token that is accepted.
@@ -40,54 +39,25 @@ func (h *Handler) bearer(r *http.Request) (user, error) {
 	if !strings.EqualFold(scheme, "Bearer") {
 		return user{}, errInvalidToken
 	}
-	set, err := h.keys.Get(r.Context())
-	if err != nil {
-		return user{}, fmt.Errorf("reading the signing keys: %w", err)
-	}
-	u, err := read(&set, token)
-	if !errors.Is(err, keyset.ErrUnknownKey) || !h.again.Allow() {
-		return u, err
-	}
-	if set, err = h.newerKeys(r.Context()); err != nil {
-		return user{}, err
-	}
-	return read(&set, token)
-}
-
-// newerKeys reads the keys again: the signer of a token may have a version that
-// has not come here yet. How often that happens is bounded, because anybody can
-// make up a key's name.
-func (h *Handler) newerKeys(ctx context.Context) (keyset.Set, error) {
-	held, err := h.client.Get(ctx, signingSecret)
-	if err == nil {
-		_, err = h.client.Refresh(ctx, signingSecret, held)
-	}
-	if err != nil {
-		return keyset.Set{}, fmt.Errorf("reading the signing keys again: %w", err)
-	}
-	return h.keys.Get(ctx)
-}
-
-// read takes the user out of a token.
-func read(set *keyset.Set, token string) (user, error) {
 	var claims struct {
 		jwt.RegisteredClaims
 		Email string `json:"email"`
 	}
-	if err := set.Verify(strings.TrimSpace(token), &claims, jwt.WithExpirationRequired()); err != nil {
+	err := h.keys.Verify(r.Context(), strings.TrimSpace(token), &claims)
+	switch {
+	case err == nil:
+		return user{ID: claims.Subject, Email: claims.Email}, nil
+	case errors.Is(err, signing.ErrRefused):
 		return user{}, fmt.Errorf("%w: %w", errInvalidToken, err)
+	default:
+		return user{}, err
 	}
-	return user{ID: claims.Subject, Email: claims.Email}, nil
 }
 
 // publicKeys answers GET /.well-known/jwks.json: the keys with which others
 // verify tokens. There is none while the keys are HMAC.
 func (h *Handler) publicKeys(w http.ResponseWriter, r *http.Request) {
-	set, err := h.keys.Get(r.Context())
-	var document []byte
-	if err == nil {
-		document, err = set.JWKS()
-	}
+	document, err := h.keys.JWKS(r.Context())
 	if err != nil {
 		h.log.ErrorContext(r.Context(), "reading the signing keys", "error", err)
 		reply.JSON(w, http.StatusInternalServerError, reply.Failure{Error: "Keys not available"})
