@@ -26,11 +26,11 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
-	if err != nil && ctx.Err() != nil {
-		err = ctx.Err() // whatever failed, failed because of the interrupt
-	}
 	if code, ok := errors.AsType[saidError](err); ok {
 		return int(code)
+	}
+	if err != nil && ctx.Err() != nil {
+		err = ctx.Err() // whatever failed, failed because of the interrupt
 	}
 	if err != nil {
 		return report(stderr, a.explain(err))
@@ -69,7 +69,7 @@ Exit codes: 0 done, 1 usage or local, 2 AWS answered with an error,
 	})
 	root.AddCommand(
 		a.demoCommand(), a.upCommand(),
-		a.listCommand(), a.statusCommand(), a.getCommand(), a.putCommand(), a.rotateCommand(), a.rollbackCommand(), a.planCommand(), a.doctorCommand(), a.retireCommand(), a.auditCommand(), a.clockCommand(), a.policyCommand(), a.agentCommand(),
+		a.listCommand(), a.statusCommand(), a.getCommand(), a.putCommand(), a.rotateCommand(), a.rollbackCommand(), a.planCommand(), a.doctorCommand(), a.retireCommand(), a.auditCommand(), a.clockCommand(), a.policyCommand(), a.agentCommand(), a.execCommand(),
 		a.costCommand(),
 		a.versionCommand(), functionCommand(), consumerCommand(),
 	)
