@@ -60,6 +60,9 @@ func Oracle(err error) bool {
 	return ok && e.Code() == invalid || hasCode(err, "sijms/go-ora", "ErrCode", invalid)
 }
 
+// SQL knows what [Postgres], [MySQL], [SQLServer] and [Oracle] know.
+func SQL(err error) bool { return Postgres(err) || MySQL(err) || SQLServer(err) || Oracle(err) }
+
 // Redis knows the errors of go-redis and redigo, of Redis and Valkey: WRONGPASS,
 // and NOAUTH, with which the server answers whoever has not logged in.
 func Redis(err error) bool {

@@ -84,6 +84,10 @@ func TestWhatIsARefusal(t *testing.T) {
 				"wrapped": fmt.Errorf("connecting: %w", fmt.Errorf("logging in: %w", tt.err)),
 				"joined":  errors.Join(io.ErrUnexpectedEOF, tt.err),
 			} {
+				sql := map[string]bool{"postgres": true, "mysql": true, "sqlserver": true, "oracle": true}[tt.kind]
+				if got := refused.SQL(err); got != sql {
+					t.Errorf("SQL, %s: got %v", form, got)
+				}
 				for kind, is := range kinds {
 					if got := is(err); got != (kind == tt.kind) {
 						t.Errorf("%s, %s: got %v", kind, form, got)

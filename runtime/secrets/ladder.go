@@ -200,7 +200,7 @@ func (l *Ladder) first(ctx context.Context) (*Secret, error) {
 // Climb goes on where the use of a version was refused with err: it calls use
 // with others as Do does, and returns nil as soon as one is accepted.
 func (l *Ladder) Climb(ctx context.Context, used *Secret, err error, refused func(error) bool, use func(context.Context, *Secret) error) error {
-	c := &climb{Ladder: l, refused: refused, use: use, tried: []string{used.version}, err: err}
+	c := &climb{Ladder: l, refused: refused, use: use, began: l.current(), tried: []string{used.version}, err: err}
 	for c.on() {
 		if s := l.found(c.tried); s != nil {
 			c.try(ctx, s)
@@ -258,6 +258,7 @@ type climb struct {
 	*Ladder
 	refused func(error) bool
 	use     func(context.Context, *Secret) error
+	began   *Secret  // what was current in memory
 	tried   []string // version ids
 	err     error    // of the last use
 }
@@ -300,7 +301,7 @@ func (c *climb) rungs(ctx context.Context) (climbed bool) {
 		}
 	}
 	if c.err != nil && c.refused(c.err) && ctx.Err() == nil {
-		c.fell(c.err)
+		c.fell()
 	}
 	return true
 }
@@ -341,18 +342,21 @@ func (l *Ladder) remember(s *Secret) {
 	}
 }
 
-// fell notes that every version was refused.
-func (l *Ladder) fell(err error) {
-	f := &fall{err: err, row: 1}
-	if s := l.current(); s != nil {
-		f.around = s.version
+// fell notes that every version was refused. Where another one has become
+// current since the climb began, it proves little: a login may take longer than
+// a rotation, and then its password is the one before.
+func (c *climb) fell() {
+	held := c.current()
+	if held == nil || c.began == nil || held.version != c.began.version {
+		return
 	}
-	if before := l.fall.Load(); before != nil && before.around == f.around {
+	f := &fall{around: held.version, err: c.err, row: 1}
+	if before := c.fall.Load(); before != nil && before.around == f.around {
 		f.row = before.row + 1
 	}
-	f.rest = l.client.now().add(min(firstRest<<min(f.row-1, 10), maxRest))
+	f.rest = c.client.now().add(min(firstRest<<min(f.row-1, 10), maxRest))
 	f.door = f.rest
-	l.fall.Store(f)
+	c.fall.Store(f)
 }
 
 // maxStruck bounds how many revoked versions are remembered: only one can carry

@@ -320,6 +320,29 @@ func TestAfterAFall(t *testing.T) {
 	})
 }
 
+// A login may take longer than a rotation. Then everything is refused, and
+// nothing is wrong.
+func TestAClimbThatRotationsOvertookIsNoFall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore()
+		c := New(s, dev)
+		value(t, c)
+		srv := new(server)
+		err := c.Ladder("db").Login(t.Context(), isRefused, func(ctx context.Context, v *Secret) error {
+			s.rotate()
+			return srv.login(ctx, v)
+		})
+		if !isRefused(err) || len(srv.since()) != maxUses {
+			t.Errorf("got %v", err)
+		}
+		s.rotate()
+		srv.accepts = "value-5"
+		if err := c.Ladder("db").Login(t.Context(), isRefused, srv.login); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestACallersOwnTimeBoundsTheClimb(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStore()

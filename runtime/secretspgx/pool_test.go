@@ -3,7 +3,6 @@ package secretspgx_test
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -13,65 +12,20 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
-	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/rekey-go/rekey/internal/pgserver"
 	"github.com/rekey-go/rekey/internal/pgserver/pgtest"
+	"github.com/rekey-go/rekey/runtime/internal/stagetest"
 	"github.com/rekey-go/rekey/runtime/secrets"
 	"github.com/rekey-go/rekey/runtime/secretspgx"
 )
 
-const arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:dev-db-AbCdEf"
-
-// store is a Secrets Manager with the secret dev-db.
-type store struct {
-	mu     sync.Mutex
-	values map[string]string // :: version -> value
-	labels map[string]string // :: label -> version
-}
-
-func (s *store) GetSecretValue(_ context.Context, in *secretsmanager.GetSecretValueInput, _ ...func(*secretsmanager.Options)) (*secretsmanager.GetSecretValueOutput, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	label := aws.ToString(in.VersionStage)
-	if label == "" {
-		label = "AWSCURRENT"
-	}
-	version, ok := s.labels[label]
-	if !ok {
-		return nil, &types.ResourceNotFoundException{Message: new("Secrets Manager can't find the specified secret value for staging label: " + label)}
-	}
-	return &secretsmanager.GetSecretValueOutput{
-		ARN: new(arn), Name: new("dev-db"), VersionId: &version, SecretString: new(s.values[version]), CreatedDate: new(time.Now()),
-	}, nil
-}
-
-func (s *store) PutSecretValue(context.Context, *secretsmanager.PutSecretValueInput, ...func(*secretsmanager.Options)) (*secretsmanager.PutSecretValueOutput, error) {
-	return nil, errors.ErrUnsupported
-}
-
-// stage gives a version a label, and a value if it has none.
-func (s *store) stage(label, version, value string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if value != "" {
-		s.values[version] = value
-	}
-	if label == "AWSCURRENT" {
-		s.labels["AWSPREVIOUS"] = s.labels["AWSCURRENT"]
-		delete(s.labels, "AWSPENDING")
-	}
-	s.labels[label] = version
-}
-
 // database is a server with a role app, a secret for it, and a pool.
 type database struct {
 	*pgserver.Server
-	store  *store
+	store  *stagetest.Store
 	client *secrets.Client
 	pool   *secretspgx.Pool
 	dials  *atomic.Int32
@@ -81,12 +35,12 @@ func start(t *testing.T, configure func(*pgxpool.Config)) *database {
 	t.Helper()
 	d := &database{
 		Server: pgtest.Start(t, pgserver.Options{}),
-		store:  &store{values: map[string]string{}, labels: map[string]string{}},
+		store:  new(stagetest.Store),
 		dials:  new(atomic.Int32),
 	}
 	pgtest.Exec(t, d.Server, "postgres", "CREATE ROLE app LOGIN PASSWORD 'password-1'")
-	d.store.stage("AWSCURRENT", "v1", d.value("app", "password-1"))
-	d.client = secrets.New(d.store, func(o *secrets.Options) { o.Stage = "dev" })
+	d.store.Stage("AWSCURRENT", "v1", d.value("app", "password-1"))
+	d.client = d.store.Client()
 	pool, err := secretspgx.NewPool(d.client, "db", func(o *secretspgx.Options) {
 		o.CA, o.Database = d.CA, "postgres"
 		o.Configure = func(c *pgxpool.Config) {
@@ -110,11 +64,7 @@ func start(t *testing.T, configure func(*pgxpool.Config)) *database {
 
 // value is a secret's value.
 func (d *database) value(user, password string) string {
-	b, err := json.Marshal(map[string]any{"engine": "postgres", "host": d.Host, "port": d.Port, "username": user, "password": password})
-	if err != nil {
-		panic(err)
-	}
-	return string(b)
+	return stagetest.JSON("engine", "postgres", "host", d.Host, "port", d.Port, "username", user, "password", password)
 }
 
 // user returns who a query is run as.
@@ -160,12 +110,12 @@ func TestASingleUsersPasswordIsRotatedUnderLoad(t *testing.T) {
 	for i := 2; i < 12; i++ {
 		version, password := fmt.Sprint("v", i), "password-"+rand.Text()
 		during(12)
-		d.store.stage("AWSPENDING", version, d.value("app", password))
+		d.store.Stage("AWSPENDING", version, d.value("app", password))
 		if _, err := admin.Exec(t.Context(), "ALTER ROLE app PASSWORD '"+password+"'"); err != nil {
 			t.Fatal(err)
 		}
 		during(12) // only the pending password works
-		d.store.stage("AWSCURRENT", version, "")
+		d.store.Stage("AWSCURRENT", version, "")
 	}
 	cancel()
 	load.Wait()
@@ -179,9 +129,9 @@ func TestTheLadderIsThreeLoginsHigh(t *testing.T) {
 	t.Parallel()
 	d := start(t, nil)
 	for i, label := range []string{"AWSCURRENT", "AWSPENDING"} {
-		d.store.stage(label, fmt.Sprint("w", i), d.value("app", fmt.Sprint("wrong-hunter2-", i)))
+		d.store.Stage(label, fmt.Sprint("w", i), d.value("app", fmt.Sprint("wrong-hunter2-", i)))
 	}
-	d.store.stage("AWSPREVIOUS", "w2", d.value("app", "wrong-hunter2-2"))
+	d.store.Stage("AWSPREVIOUS", "w2", d.value("app", "wrong-hunter2-2"))
 	err := d.pool.Ping(t.Context())
 	if err == nil || strings.Contains(err.Error(), "hunter2") || !strings.Contains(err.Error(), "28P01") {
 		t.Errorf("got %v, want the server's refusal without a password", err)
@@ -205,13 +155,13 @@ func TestWhichRungHolds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			d := start(t, nil)
-			d.store.stage("AWSCURRENT", "wrong", d.value("app", "wrong"))
-			d.store.stage("AWSPREVIOUS", "none", d.value("app", "none"))
+			d.store.Stage("AWSCURRENT", "wrong", d.value("app", "wrong"))
+			d.store.Stage("AWSPREVIOUS", "none", d.value("app", "none"))
 			if _, err := d.client.Get(t.Context(), "db"); err != nil { // in memory
 				t.Fatal(err)
 			}
 			for i, s := range tt.stages {
-				d.store.stage(s[0], fmt.Sprint("s", i), d.value("app", s[1]))
+				d.store.Stage(s[0], fmt.Sprint("s", i), d.value("app", s[1]))
 			}
 			for range 2 { // what was found is remembered
 				if err := d.pool.Ping(t.Context()); err != nil {
@@ -236,10 +186,7 @@ func TestAnotherUserTakesOverWithoutAFailedQuery(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.store.stage("AWSCURRENT", "v2", d.value("app_clone", "password-2"))
-	if err := d.client.Invalidate(t.Context(), secrets.Rotated{SecretARN: arn}); err != nil {
-		t.Fatal(err)
-	}
+	d.store.Promote(t, d.client, "v2", d.value("app_clone", "password-2"))
 	if got := d.user(t); got != "app_clone" {
 		t.Errorf("after the rotation a query ran as %s", got)
 	}
@@ -322,7 +269,7 @@ func TestTransactions(t *testing.T) {
 
 func TestASecretThatCannotBeReadSaysSo(t *testing.T) {
 	t.Parallel()
-	c := secrets.New(&store{values: map[string]string{}, labels: map[string]string{}})
+	c := new(stagetest.Store).Client()
 	pool, err := secretspgx.NewPool(c, "db")
 	if err != nil {
 		t.Fatal(err)
