@@ -39,12 +39,37 @@ type folders struct {
 }
 
 func (f *folders) list(_ context.Context, add func(string) error, skip func(string, error)) error {
-	for _, root := range f.roots {
-		if err := f.walk(root, add, skip); err != nil {
-			return err
+	return f.each(func(path string, isFolder bool) error {
+		name := filepath.Base(path)
+		switch {
+		case isFolder && (name == "CloudTrail-Digest" || name == "CloudTrail-Insight" || !f.opts.wanted(path)):
+			return fs.SkipDir
+		case !isFolder && isLog(path):
+			return add(path)
 		}
-	}
-	return nil
+		return nil
+	}, add, skip)
+}
+
+func isLog(path string) bool {
+	path = strings.TrimSuffix(path, ".gz")
+	return strings.HasSuffix(path, ".json") || strings.HasSuffix(path, ".jsonl")
+}
+
+func (f *folders) digests(_ context.Context, add func(string) error, skip func(string, error)) error {
+	return f.each(func(path string, isFolder bool) error {
+		if !isFolder && strings.Contains(filepath.ToSlash(path), "/CloudTrail-Digest/") && strings.HasSuffix(path, ".json.gz") {
+			return add(path)
+		}
+		return nil
+	}, func(string) error { return nil }, skip)
+}
+
+// signature is that of the file beside the digest which has its name and
+// ".sig": a copy on a disk has no place for the metadata of S3.
+func (f *folders) signature(_ context.Context, path string) (string, error) {
+	text, err := os.ReadFile(path + ".sig") //nolint:gosec // below the operator's folder.
+	return trimmed(text), err
 }
 
 func (f *folders) open(_ context.Context, path string) (io.ReadCloser, error) {
@@ -54,29 +79,35 @@ func (f *folders) open(_ context.Context, path string) (io.ReadCloser, error) {
 	return os.Open(path) //nolint:gosec // the path is the operator's choice.
 }
 
-// walk adds each file below a path, which may be a file itself.
-func (f *folders) walk(root string, add func(path string) error, skip func(string, error)) error {
-	if root == "-" {
-		return add(root)
-	}
-	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-		switch {
-		case err != nil && path == root:
-			return err
-		case err != nil:
-			skip(path, cause(err))
-			return nil
-		case d.IsDir():
-			if name := d.Name(); path != root && (name == "CloudTrail-Digest" || name == "CloudTrail-Insight" || !f.opts.wanted(path)) {
-				return fs.SkipDir
+// each calls below with all that is below the roots, file with the roots that
+// are files, and skip with what cannot be looked into.
+func (f *folders) each(below func(path string, isFolder bool) error, file func(path string) error, skip func(string, error)) error {
+	for _, root := range f.roots {
+		if root == "-" {
+			if err := file(root); err != nil {
+				return err
 			}
-			return nil
-		case path == root, strings.HasSuffix(path, ".json"), strings.HasSuffix(path, ".json.gz"),
-			strings.HasSuffix(path, ".jsonl"), strings.HasSuffix(path, ".jsonl.gz"):
-			return add(path)
+			continue
 		}
-		return nil
-	})
+		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+			switch {
+			case err != nil && path == root:
+				return err
+			case err != nil:
+				skip(path, cause(err))
+				return nil
+			case path == root && d.IsDir():
+				return nil
+			case path == root:
+				return file(path)
+			}
+			return below(path, d.IsDir())
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // cause is an error without the path, which stands beside it.

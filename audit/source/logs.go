@@ -45,8 +45,12 @@ type shelf interface {
 	// list calls add with the name of each log file, and skip with each part
 	// that it could not look into.
 	list(ctx context.Context, add func(name string) error, skip func(what string, err error)) error
-	// open begins to read a log file.
+	// digests does the same for digest files.
+	digests(ctx context.Context, add func(name string) error, skip func(what string, err error)) error
+	// open begins to read a file. What is not there is [fs.ErrNotExist].
 	open(ctx context.Context, name string) (io.ReadCloser, error)
+	// signature returns the signature of a digest file, in hexadecimal.
+	signature(ctx context.Context, name string) (string, error)
 }
 
 // A batch is some records of one file, or an error.
