@@ -106,12 +106,12 @@ func (r *Rotator) promote(ctx context.Context, e Event, c Change) error {
 	return r.moveLabel(ctx, e.SecretID, LabelCurrent, c.Secret.VersionWith(LabelCurrent), e.Token)
 }
 
-// tidy takes REKEY_SUPPLIED off the value that the version was made of. It
-// leaves AWSPENDING on the version: AWS takes it off itself, and a rotation may
-// begin while it is where AWSCURRENT is.
+// tidy takes the label off the value that the version was made of. It leaves
+// AWSPENDING on the version: AWS takes it off itself, and a rotation may begin
+// while it is where AWSCURRENT is.
 func (r *Rotator) tidy(ctx context.Context, e Event, s Secret) error {
-	if holder := s.VersionWith(LabelSupplied); holder != "" {
-		return r.moveLabel(ctx, e.SecretID, LabelSupplied, holder, "")
+	if holder, label := s.supplied(e.Token); holder != "" {
+		return r.moveLabel(ctx, e.SecretID, label, holder, "")
 	}
 	return nil
 }

@@ -55,9 +55,16 @@ const (
 	LabelPending  = "AWSPENDING"
 	LabelPrevious = "AWSPREVIOUS"
 	// LabelSupplied is on a version whose value an operator supplied. The next
-	// rotation takes it in place of one of its own making.
+	// rotation takes it in place of one of its own making; see [SuppliedFor].
 	LabelSupplied = "REKEY_SUPPLIED"
 	// LabelStored is on the last version that was stored without a rotation, so
 	// that it has a label until AWSCURRENT comes to it.
 	LabelStored = "REKEY_STORED"
 )
+
+// SuppliedFor is the label of a version whose value an operator supplied for one
+// rotation, named by its token, and for no other. It comes before
+// [LabelSupplied]. So of two operators who supply a value at the same time,
+// neither gets the other's: the one whose rotation does not begin takes the
+// label of that rotation off again.
+func SuppliedFor(token string) string { return LabelSupplied + "_FOR_" + token }

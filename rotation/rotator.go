@@ -149,7 +149,7 @@ func (r *Rotator) create(ctx context.Context, e Event, c Change) (err error) {
 		return err
 	}
 	var supplied Value
-	if version := c.Secret.VersionWith(LabelSupplied); version != "" && version != e.Token {
+	if version, _ := c.Secret.supplied(e.Token); version != "" && version != e.Token {
 		if supplied, err = r.store.Get(ctx, e.SecretID, version, ""); err != nil {
 			return err
 		}

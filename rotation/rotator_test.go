@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -195,6 +196,33 @@ func TestASuppliedValueIsRotatedTo(t *testing.T) {
 	}
 	if b.server.Users()["app"] == "chosen" {
 		t.Error("the next rotation took the supplied value again")
+	}
+}
+
+// Two operators supply a value at the same time, and one of them begins the
+// rotation.
+func TestARotationTakesTheValueThatWasSuppliedForIt(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	for _, token := range []string{"version-2", "version-3"} {
+		supplied := "for-" + token
+		b.store.Supply(supplied, rotation.NewValue(`{"host":"db","username":"app","password":"`+supplied+`"}`))
+		if err := b.store.MoveLabel(t.Context(), "", rotation.SuppliedFor(token), "", supplied); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := b.steps(t.Context(), "version-2", all()...); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.server.Users()["app"]; got != "for-version-2" {
+		t.Errorf("the password is %q, want the one that was supplied for this rotation", got)
+	}
+	want := map[string][]string{"for-version-3": {rotation.SuppliedFor("version-3"), rotation.LabelSupplied}}
+	got := b.labels(t)
+	slices.Sort(got["for-version-3"])
+	slices.Sort(want["for-version-3"])
+	if labels, ok := got["for-version-2"]; ok || !slices.Equal(got["for-version-3"], want["for-version-3"]) {
+		t.Errorf("labels %v and %v, want %v for the other rotation's value alone", labels, got["for-version-3"], want["for-version-3"])
 	}
 }
 

@@ -32,6 +32,17 @@ func (s Secret) VersionWith(label string) string {
 	return ""
 }
 
+// supplied returns the version whose value an operator supplied for the rotation
+// with a token, with the label that says so.
+func (s Secret) supplied(token string) (version, label string) {
+	for _, label := range []string{SuppliedFor(token), LabelSupplied} {
+		if version := s.VersionWith(label); version != "" {
+			return version, label
+		}
+	}
+	return "", ""
+}
+
 // Has reports whether a version carries a label.
 func (s Secret) Has(version, label string) bool { return slices.Contains(s.Versions[version], label) }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -11,7 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/spf13/cobra"
 
-	"github.com/rekey-go/rekey/rotation"
+	"github.com/rekey-go/rekey/internal/supply"
 )
 
 func (a *app) rollbackCommand() *cobra.Command {
@@ -49,27 +50,17 @@ func (a *app) rollback(ctx context.Context, cfg aws.Config, name string, timeout
 		return rotateResult{}, err
 	}
 	result := rotateResult{Name: a.logical(aws.ToString(about.Name)), ARN: aws.ToString(about.ARN), Status: "finished"}
-	previous := versionWith(about.VersionIdsToStages, rotation.LabelPrevious)
+	began := time.Now()
+	result.VersionID, err = supply.Previous(ctx, client, about, "")
 	switch {
-	case previous == "":
+	case errors.Is(err, supply.ErrNoPrevious):
 		return result, withHint(fmt.Errorf("%s has no version with AWSPREVIOUS to go back to", result.Name), "rekey status "+result.Name+" shows what there is")
-	case !aws.ToBool(about.RotationEnabled):
+	case errors.Is(err, supply.ErrNoRotation):
 		return result, withHint(fmt.Errorf("%s has no rotation that could set and test the previous value", result.Name),
 			"store the value again: rekey put "+result.Name)
-	}
-	in := &secretsmanager.UpdateSecretVersionStageInput{SecretId: &result.ARN, VersionStage: new(rotation.LabelSupplied), MoveToVersionId: &previous}
-	if holder := versionWith(about.VersionIdsToStages, rotation.LabelSupplied); holder != "" {
-		in.RemoveFromVersionId = &holder
-	}
-	if _, err := client.UpdateSecretVersionStage(ctx, in); err != nil {
+	case err != nil:
 		return result, err
 	}
-	began := time.Now()
-	out, err := client.RotateSecret(ctx, &secretsmanager.RotateSecretInput{SecretId: &result.ARN})
-	if err != nil {
-		return result, err
-	}
-	result.VersionID = aws.ToString(out.VersionId)
 	if err := a.follow(ctx, client, cloudtrail.NewFromConfig(cfg), result, began, timeout); err != nil {
 		return result, err
 	}
