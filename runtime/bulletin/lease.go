@@ -53,10 +53,7 @@ func (b *Bulletin) Leases(ctx context.Context, secretARN string) ([]Lease, error
 			return nil, fmt.Errorf("reading the leases on %s: %w", secretARN, err)
 		}
 		for _, m := range page.Items {
-			leases = append(leases, Lease{
-				SecretARN: secretARN, Consumer: str(m["sk"]), VersionID: str(m["version"]),
-				Since: timeOf(m["since"]), Expires: timeOf(m["until"]),
-			})
+			leases = append(leases, leaseOf(secretARN, m))
 		}
 	}
 	return leases, nil
@@ -72,6 +69,13 @@ func (b *Bulletin) Release(ctx context.Context, secretARN, consumer string) erro
 		return fmt.Errorf("releasing the lease on %s: %w", secretARN, err)
 	}
 	return nil
+}
+
+func leaseOf(secretARN string, m item) Lease {
+	return Lease{
+		SecretARN: secretARN, Consumer: str(m["sk"]), VersionID: str(m["version"]),
+		Since: timeOf(m["since"]), Expires: timeOf(m["until"]),
+	}
 }
 
 func (l Lease) item() item {
