@@ -3,130 +3,158 @@ package admin
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
-	"slices"
-	"strings"
+	"net/url"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
-	"github.com/rekey-go/rekey/functions/internal/reply"
+	"github.com/rekey-go/rekey/internal/supply"
 )
 
 const rotateFailed = "Failed to rotate secret"
 
-// labelSupplied marks a version whose value an operator supplied for the next
-// rotation. The rotation function takes it as the pending value.
-const labelSupplied = "REKEY_SUPPLIED"
-
 // rotateRequest is the body of PUT /admin/secrets/rotate.
 type rotateRequest struct {
-	SecretName string `json:"secretName"`
+	SecretName string
 	// NewValue is the value to rotate to. Without it the secret's rotation
 	// function makes one.
-	NewValue json.RawMessage `json:"newValue"`
+	NewValue json.RawMessage
+	// Token is the body's form of the Idempotency-Key.
+	Token string
 }
 
-// rotationState is the answer to a rotation that was started.
-type rotationState struct {
-	Message   string `json:"message"`
-	VersionID string `json:"versionId,omitempty"`
-	// Status is started, finished or unfinished (after ?wait ran out).
-	Status string `json:"status"`
-	// StatusURL is where to watch it.
-	StatusURL string `json:"statusUrl"`
-}
-
-func (h *Handler) rotateSecret(w http.ResponseWriter, r *http.Request) {
+func (h *Handler) rotateSecret(c *call) (*answer, error) {
 	var req rotateRequest
-	wait, p := waitFor(r)
+	wait, p := waitFor(c.Request)
 	if p == nil {
-		p = decode(r, &req)
-	}
-	var id string
-	if p == nil {
-		id, p = h.physicalName(req.SecretName)
-	}
-	var value string
-	if p == nil && len(req.NewValue) > 0 {
-		value, p = secretText("newValue", req.NewValue)
+		p = decode(c.Request, members{"secretName": &req.SecretName, "newValue": &req.NewValue, "clientRequestToken": &req.Token})
 	}
 	if p != nil {
-		p.Error = rotateFailed
-		writeProblem(w, *p)
-		return
+		return nil, p
 	}
-	state, err := h.rotate(r.Context(), id, value, requestToken(r, id))
-	if err == nil && wait > 0 && state.Status == "started" {
-		err = h.await(r.Context(), id, wait, &state)
-	}
+	id, err := h.named(c, "secretName", req.SecretName)
 	if err != nil {
-		h.log.ErrorContext(r.Context(), "rotating a secret", "secret", id, "error", err)
-		p := awsProblem(err, rotateFailed)
-		if p.Status == http.StatusNotFound {
-			p.Hint = "POST /admin/secrets stores the first value of a secret; secrets are defined in template.yaml"
+		return nil, err
+	}
+	var value string
+	if len(req.NewValue) > 0 {
+		if guards(req.SecretName) && !c.who.all() {
+			return nil, errForbidden
 		}
-		writeProblem(w, p)
-		return
+		if value, p = secretText("newValue", req.NewValue); p != nil {
+			return nil, p
+		}
 	}
-	state.StatusURL = "/admin/secrets/" + req.SecretName
-	state.Message = fmt.Sprintf("Secret '%s' %s", req.SecretName, messages[state.Status])
-	status := http.StatusOK
-	if state.Status != "finished" {
-		status = http.StatusAccepted
+	token, p := versionToken(c, req.Token, id)
+	if p != nil {
+		return nil, p
 	}
-	reply.JSON(w, status, state)
+	return h.begun(c, id, wait, func(ctx context.Context, about *secretsmanager.DescribeSecretOutput) (string, bool, error) {
+		return h.rotate(ctx, about, value, token)
+	})
 }
 
-// messages says in words what became of a rotation.
-//
-//nolint:gochecknoglobals // a constant table.
-var messages = map[string]string{
-	"started":    "rotation started",
-	"finished":   "rotated successfully",
-	"unfinished": "rotation is still running",
+// rotate starts a rotation, and returns the version to rotate to and whether it
+// is current already. A secret without a rotation function, or without any value
+// yet, takes a value at once; for all others it goes through the steps like one
+// that the function makes.
+func (h *Handler) rotate(ctx context.Context, about *secretsmanager.DescribeSecretOutput, value string, token *string) (version string, done bool, err error) {
+	switch {
+	case value == "":
+		out, err := h.store.RotateSecret(ctx, &secretsmanager.RotateSecretInput{SecretId: about.ARN, ClientRequestToken: token})
+		if err != nil {
+			return "", false, err
+		}
+		return aws.ToString(out.VersionId), false, nil
+	case aws.ToString(about.RotationLambdaARN) == "" || versionWith(about.VersionIdsToStages, labelCurrent) == "":
+		version, err = h.put(ctx, aws.ToString(about.ARN), value, token, false)
+		return version, true, err
+	default:
+		version, err = supply.Value(ctx, h.store, about, value, aws.ToString(token))
+		return version, false, err
+	}
 }
 
-// rotate starts a rotation. A secret without a rotation function, or without
-// any value yet, takes a supplied value at once; for all others it goes
-// through the steps like a value that the function makes.
-func (h *Handler) rotate(ctx context.Context, id, value string, token *string) (rotationState, error) {
+func (h *Handler) rollback(c *call) (*answer, error) {
+	wait, p := waitFor(c.Request)
+	if p == nil {
+		p = decode(c.Request, nil)
+	}
+	if p != nil {
+		return nil, p
+	}
+	if guards(c.name) && !c.who.all() {
+		return nil, errForbidden
+	}
+	id := h.stage + "-" + c.name
+	token, p := versionToken(c, "", id)
+	if p != nil {
+		return nil, p
+	}
+	return h.begun(c, id, wait, func(ctx context.Context, about *secretsmanager.DescribeSecretOutput) (string, bool, error) {
+		version, err := supply.Previous(ctx, h.store, about, aws.ToString(token))
+		switch {
+		case errors.Is(err, supply.ErrNoPrevious):
+			err = &problem{Status: http.StatusConflict, Detail: "there is no previous value to go back to"}
+		case errors.Is(err, supply.ErrNoRotation):
+			err = &problem{
+				Status: http.StatusConflict, Detail: "the secret has no rotation function that could set and test the previous value",
+				Hint: "store the value again: POST /admin/secrets",
+			}
+		}
+		return version, false, err
+	})
+}
+
+// begun begins a rotation and answers with how it goes, after the wait.
+func (h *Handler) begun(c *call, id string, wait time.Duration, begin func(context.Context, *secretsmanager.DescribeSecretOutput) (version string, done bool, err error)) (*answer, error) {
+	ctx := c.Context()
 	about, err := h.store.DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: &id})
 	if err != nil {
-		return rotationState{}, err
+		return nil, unknownSecret(err)
 	}
-	direct := !aws.ToBool(about.RotationEnabled) || currentVersion(about) == ""
-	if value != "" {
-		put := &secretsmanager.PutSecretValueInput{SecretId: &id, SecretString: &value, ClientRequestToken: token}
-		if !direct {
-			put.VersionStages = []string{labelSupplied}
-			put.ClientRequestToken = nil // the token is the rotation's
-		}
-		out, err := h.store.PutSecretValue(ctx, put)
-		if err != nil || direct {
-			return rotationState{VersionID: aws.ToString(versionOf(out)), Status: "finished"}, err
+	if every, ok := h.rotations.take(id); !ok {
+		return nil, &problem{
+			Status: http.StatusTooManyRequests, Detail: "the secret was rotated several times a moment ago", retry: every,
 		}
 	}
-	out, err := h.store.RotateSecret(ctx, &secretsmanager.RotateSecretInput{SecretId: &id, ClientRequestToken: token})
+	var done bool
+	if c.version, done, err = begin(ctx, about); err != nil {
+		return nil, err
+	}
+	h.changed(id)
+	state := rotationState{SecretName: c.name, VersionID: c.version, Status: statusStarted}
+	switch {
+	case done:
+		state.Status = statusFinished
+	case wait > 0:
+		state, err = h.await(ctx, c.name, id, c.version, wait)
+		h.changed(id)
+	}
 	if err != nil {
-		return rotationState{}, err
+		return nil, err
 	}
-	return rotationState{VersionID: aws.ToString(out.VersionId), Status: "started"}, nil
+	return state.answer()
 }
 
-func versionOf(out *secretsmanager.PutSecretValueOutput) *string {
-	if out == nil {
-		return nil
+// unknownSecret says of a secret that there is not how one comes about.
+func unknownSecret(err error) error {
+	p := problemOf(err)
+	if p.Status != http.StatusNotFound {
+		return err
 	}
-	return out.VersionId
+	p.Hint = "POST /admin/secrets stores the first value of a secret; secrets are defined in template.yaml"
+	return p
 }
 
 // maxWait keeps a waiting call inside the time that an HTTP API gives it.
-const maxWait = 29 * time.Second
+const maxWait = 25 * time.Second
 
-// waitFor reads ?wait=30s.
+// waitFor reads ?wait=25s.
 func waitFor(r *http.Request) (time.Duration, *problem) {
 	text := r.URL.Query().Get("wait")
 	if text == "" {
@@ -134,102 +162,51 @@ func waitFor(r *http.Request) (time.Duration, *problem) {
 	}
 	wait, err := time.ParseDuration(text)
 	if err != nil || wait < 0 {
-		return 0, &problem{Status: http.StatusBadRequest, Detail: "wait is not a duration such as 30s"}
+		return 0, badRequest("wait is not a duration such as 25s")
 	}
 	return min(wait, maxWait), nil
 }
 
-// await watches a rotation until its version is current or the time is over.
-func (h *Handler) await(ctx context.Context, id string, wait time.Duration, state *rotationState) error {
-	ctx, cancel := context.WithTimeout(ctx, wait)
-	defer cancel()
-	tick := time.NewTicker(h.poll)
-	defer tick.Stop()
-	for {
-		about, err := h.store.DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: &id})
-		if err != nil && ctx.Err() == nil {
-			return err
-		}
-		if err == nil && currentVersion(about) == state.VersionID {
-			state.Status = "finished"
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			state.Status = "unfinished"
-			return nil
-		case <-tick.C:
-		}
+// statusURL is where to watch a rotation.
+func statusURL(name, version string) string {
+	path := (&url.URL{Path: "/admin/secrets/" + name + "/rotation"}).EscapedPath()
+	if version == "" {
+		return path
 	}
+	return path + "?versionId=" + url.QueryEscape(version)
 }
 
-// currentVersion is the version that carries AWSCURRENT, if any does.
-func currentVersion(about *secretsmanager.DescribeSecretOutput) string {
-	for version, labels := range about.VersionIdsToStages {
-		if slices.Contains(labels, "AWSCURRENT") {
-			return version
-		}
-	}
-	return ""
+// cancelled is the answer to a rotation that was cancelled.
+type cancelled struct {
+	message
+	SecretName string `json:"secretName"`
+	// PendingVersionID is the version that still carries AWSPENDING. The target
+	// may know its value already.
+	PendingVersionID string `json:"pendingVersionId,omitempty"`
+	Next             string `json:"next"`
 }
 
-// secretState is what the API tells of a secret: never its value.
-type secretState struct {
-	Name            string              `json:"name"`
-	ARN             string              `json:"arn"`
-	Description     string              `json:"description,omitempty"`
-	RotationEnabled bool                `json:"rotationEnabled"`
-	CurrentVersion  string              `json:"currentVersion,omitempty"`
-	Versions        map[string][]string `json:"versions,omitempty"`
-	LastRotated     string              `json:"lastRotated,omitempty"`
-	NextRotation    string              `json:"nextRotation,omitempty"`
-	LastChanged     string              `json:"lastChanged,omitempty"`
-}
-
-func (h *Handler) describeSecret(w http.ResponseWriter, r *http.Request) {
-	const failed = "Failed to read the state of the secret"
-	name := r.PathValue("name")
-	id, p := h.physicalName(name)
-	if p != nil {
-		p.Error = failed
-		writeProblem(w, *p)
-		return
+func (h *Handler) cancelRotation(c *call) (*answer, error) {
+	if p := decode(c.Request, nil); p != nil {
+		return nil, p
 	}
-	about, err := h.store.DescribeSecret(r.Context(), &secretsmanager.DescribeSecretInput{SecretId: &id})
+	id := h.stage + "-" + c.name
+	if _, err := h.store.CancelRotateSecret(c.Context(), &secretsmanager.CancelRotateSecretInput{SecretId: &id}); err != nil {
+		return nil, err
+	}
+	h.changed(id)
+	out := cancelled{
+		message: message{fmt.Sprintf("Rotation of secret '%s' cancelled, and its schedule turned off", c.name)}, SecretName: c.name,
+		Next: "PUT /admin/secrets/rotate rotates it again and turns the schedule on",
+	}
+	about, err := h.store.DescribeSecret(c.Context(), &secretsmanager.DescribeSecretInput{SecretId: &id})
 	if err != nil {
-		writeProblem(w, awsProblem(err, failed))
-		return
+		return &answer{http.StatusOK, out}, nil //nolint:nilerr // it is cancelled all the same.
 	}
-	reply.JSON(w, http.StatusOK, secretState{
-		Name: name, ARN: aws.ToString(about.ARN), Description: aws.ToString(about.Description),
-		RotationEnabled: aws.ToBool(about.RotationEnabled),
-		CurrentVersion:  currentVersion(about), Versions: about.VersionIdsToStages,
-		LastRotated: timeText(about.LastRotatedDate), NextRotation: timeText(about.NextRotationDate),
-		LastChanged: timeText(about.LastChangedDate),
-	})
-}
-
-func (h *Handler) listSecrets(w http.ResponseWriter, r *http.Request) {
-	all := []secretState{}
-	pages := secretsmanager.NewListSecretsPaginator(h.store, &secretsmanager.ListSecretsInput{})
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(r.Context())
-		if err != nil {
-			writeProblem(w, awsProblem(err, "Failed to list secrets"))
-			return
-		}
-		for _, s := range page.SecretList {
-			name, ours := strings.CutPrefix(aws.ToString(s.Name), h.stage+"-")
-			if !ours {
-				continue
-			}
-			all = append(all, secretState{
-				Name: name, ARN: aws.ToString(s.ARN), Description: aws.ToString(s.Description),
-				RotationEnabled: aws.ToBool(s.RotationEnabled), Versions: s.SecretVersionsToStages,
-				LastRotated: timeText(s.LastRotatedDate), NextRotation: timeText(s.NextRotationDate),
-				LastChanged: timeText(s.LastChangedDate),
-			})
-		}
+	pending := versionWith(about.VersionIdsToStages, labelPending)
+	if pending != versionWith(about.VersionIdsToStages, labelCurrent) {
+		c.version, out.PendingVersionID = pending, pending
+		out.Next = fmt.Sprintf("rekey doctor %s shows which value the target accepts; %s", c.name, out.Next)
 	}
-	reply.JSON(w, http.StatusOK, map[string]any{"secrets": all})
+	return &answer{http.StatusOK, out}, nil
 }

@@ -1,179 +1,124 @@
 package admin
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"regexp"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
-
-	"github.com/rekey-go/rekey/functions/internal/reply"
 )
 
 const storeFailed = "Failed to store secret"
 
 // storeRequest is the body of POST /admin/secrets.
 type storeRequest struct {
-	SecretName  string          `json:"secretName"`
-	SecretValue json.RawMessage `json:"secretValue"`
+	SecretName  string
+	SecretValue json.RawMessage
 	// Create makes a secret that the template does not define.
-	Create bool `json:"create"`
+	Create bool
+	// Token is the body's form of the Idempotency-Key.
+	Token string
 }
 
-func (h *Handler) storeSecret(w http.ResponseWriter, r *http.Request) {
+// message is the answer to a call that did what it was asked.
+type message struct {
+	Message string `json:"message"`
+}
+
+func (h *Handler) storeSecret(c *call) (*answer, error) {
 	var req storeRequest
-	if p := decode(r, &req); p != nil {
-		p.Error = storeFailed
-		writeProblem(w, *p)
-		return
+	if p := decode(c.Request, members{
+		"secretName": &req.SecretName, "secretValue": &req.SecretValue, "create": &req.Create, "clientRequestToken": &req.Token,
+	}); p != nil {
+		return nil, p
 	}
-	id, p := h.physicalName(req.SecretName)
-	var value string
-	if p == nil {
-		value, p = secretText("secretValue", req.SecretValue)
+	id, err := h.named(c, "secretName", req.SecretName)
+	if err != nil {
+		return nil, err
 	}
+	if guards(req.SecretName) && !c.who.all() {
+		return nil, errForbidden
+	}
+	value, p := secretText("secretValue", req.SecretValue)
 	if p != nil {
-		p.Error = storeFailed
-		writeProblem(w, *p)
-		return
+		return nil, p
 	}
-	if err := h.put(r.Context(), id, value, requestToken(r, id), req.Create); err != nil {
-		h.log.ErrorContext(r.Context(), "storing a secret", "secret", id, "error", err)
-		writeProblem(w, awsProblem(err, storeFailed))
-		return
+	token, p := versionToken(c, req.Token, id)
+	if p != nil {
+		return nil, p
 	}
-	reply.JSON(w, http.StatusOK, map[string]string{"message": fmt.Sprintf("Secret '%s' stored successfully", req.SecretName)})
+	if c.version, err = h.put(c.Context(), id, value, token, req.Create); err != nil {
+		return nil, err
+	}
+	h.changed(id)
+	c.header.Set("Rekey-Version-Id", c.version)
+	return &answer{http.StatusOK, message{fmt.Sprintf("Secret '%s' stored successfully", req.SecretName)}}, nil
 }
 
-// put stores a value as the current version.
-func (h *Handler) put(ctx context.Context, id, value string, token *string, create bool) error {
-	_, err := h.store.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{
+// put stores a value as the current version, and returns its id.
+func (h *Handler) put(ctx context.Context, id, value string, token *string, create bool) (string, error) {
+	out, err := h.store.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{
 		SecretId: &id, SecretString: &value, ClientRequestToken: token,
 	})
-	if _, missing := errors.AsType[*types.ResourceNotFoundException](err); !missing || !create {
-		return err
+	if err == nil {
+		return aws.ToString(out.VersionId), nil
 	}
-	_, err = h.store.CreateSecret(ctx, &secretsmanager.CreateSecretInput{
+	if _, missing := errors.AsType[*types.ResourceNotFoundException](err); !missing {
+		return "", err
+	}
+	if !create {
+		p := problemOf(err)
+		p.Hint = `secrets are defined in template.yaml; to make one here, add "create": true`
+		return "", p
+	}
+	in := &secretsmanager.CreateSecretInput{
 		Name: &id, SecretString: &value, ClientRequestToken: token,
 		Tags: []types.Tag{{Key: aws.String("rekey:stage"), Value: &h.stage}},
-	})
-	return err
-}
-
-// decode reads a body. An empty one is an empty object; an unknown or a
-// repeated member is refused, because a misspelt one would be lost.
-func decode(r *http.Request, into any) *problem {
-	body, err := io.ReadAll(r.Body)
-	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-		return &problem{Status: http.StatusRequestEntityTooLarge, Detail: fmt.Sprintf("the body is larger than %d bytes", maxBody)}
 	}
+	if h.kmsKey != "" {
+		in.KmsKeyId = &h.kmsKey
+	}
+	made, err := h.store.CreateSecret(ctx, in)
 	if err != nil {
-		return &problem{Status: http.StatusBadRequest, Detail: "the body could not be read"}
+		return "", err
 	}
-	if len(bytes.TrimSpace(body)) == 0 {
-		body = []byte("{}")
-	}
-	if key, ok := repeatedMember(body); ok {
-		return &problem{Status: http.StatusBadRequest, Detail: fmt.Sprintf("the member %q stands twice in the body", key)}
-	}
-	dec := json.NewDecoder(bytes.NewReader(body))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(into); err != nil {
-		// The decoder's own text may quote the value.
-		return &problem{Status: http.StatusBadRequest, Detail: "the body is not a JSON object of this route's members"}
-	}
-	return nil
+	return aws.ToString(made.VersionId), nil
 }
 
-// repeatedMember returns a member that stands twice in the outermost object.
-func repeatedMember(body []byte) (string, bool) {
-	dec := json.NewDecoder(bytes.NewReader(body))
-	if start, err := dec.Token(); err != nil || start != json.Delim('{') {
-		return "", false
-	}
-	seen := make(map[string]bool)
-	for dec.More() {
-		key, _ := dec.Token()
-		name, _ := key.(string)
-		if seen[name] {
-			return name, true
-		}
-		seen[name] = true
-		var skipped json.RawMessage
-		if dec.Decode(&skipped) != nil {
-			return "", false
-		}
-	}
-	return "", false
-}
+// maxKey is the longest idempotency key, in characters.
+const maxKey = 255
 
-var validName = regexp.MustCompile(`^[A-Za-z0-9/_+=.@-]{1,512}$`)
-
-// physicalName puts the stage before a logical name.
-func (h *Handler) physicalName(name string) (string, *problem) {
-	switch {
-	case name == "":
-		return "", &problem{Status: http.StatusBadRequest, Detail: "secretName is missing"}
-	case !validName.MatchString(name):
-		return "", &problem{Status: http.StatusBadRequest, Detail: "secretName may have letters, digits and /_+=.@- only"}
-	case strings.HasPrefix(name, h.stage+"-"):
-		return "", &problem{
-			Status: http.StatusBadRequest,
-			Detail: "secretName has the stage before it already",
-			Hint:   fmt.Sprintf("use %q: the stage is added here", strings.TrimPrefix(name, h.stage+"-")),
-		}
+// versionToken makes of an idempotency key the id of the version that a call
+// makes. So Secrets Manager itself keeps the keys: a repeat with the same value
+// changes nothing, and one with another value is refused. Without a key it is
+// nil, and each call makes a version of its own.
+func versionToken(c *call, inBody, id string) (*string, *problem) {
+	key := c.Header.Get("Idempotency-Key")
+	if key != "" && inBody != "" && key != inBody {
+		return nil, badRequest("Idempotency-Key and clientRequestToken are both given, and differ")
 	}
-	return h.stage + "-" + name, nil
-}
-
-// secretText is a value as it is stored: the text of a JSON string, and
-// anything else as compact JSON.
-func secretText(member string, raw json.RawMessage) (string, *problem) {
-	if len(raw) == 0 || string(raw) == "null" {
-		return "", &problem{Status: http.StatusBadRequest, Detail: member + " is missing"}
-	}
-	var text string
-	if json.Unmarshal(raw, &text) == nil {
-		return checkSize(member, text)
-	}
-	var compact bytes.Buffer
-	if err := json.Compact(&compact, raw); err != nil {
-		return "", &problem{Status: http.StatusBadRequest, Detail: member + " is not valid JSON"}
-	}
-	return checkSize(member, compact.String())
-}
-
-// maxValue is the size limit of AWS Secrets Manager, in bytes.
-const maxValue = 65536
-
-func checkSize(member, text string) (string, *problem) {
-	switch {
-	case text == "":
-		return "", &problem{Status: http.StatusBadRequest, Detail: member + " is empty"}
-	case len(text) > maxValue:
-		return "", &problem{Status: http.StatusRequestEntityTooLarge, Detail: fmt.Sprintf("%s is larger than %d bytes", member, maxValue)}
-	}
-	return text, nil
-}
-
-// requestToken makes Secrets Manager itself the store of idempotency keys:
-// a repeat with the same value changes nothing, one with another value is
-// refused. Without a key the SDK makes a token.
-func requestToken(r *http.Request, id string) *string {
-	key := r.Header.Get("Idempotency-Key")
 	if key == "" {
-		return nil
+		key = inBody
 	}
-	sum := sha256.Sum256([]byte(id + "\x00" + key))
-	return aws.String(hex.EncodeToString(sum[:]))
+	if key == "" {
+		return nil, nil
+	}
+	if len(key) > maxKey || strings.ContainsFunc(key, func(r rune) bool { return r < ' ' || r > '~' }) {
+		return nil, badRequest("the idempotency key has at most %d characters, all of them printable ASCII", maxKey)
+	}
+	sum := sha256.Sum256([]byte(c.route.action + "\x00" + id + "\x00" + key))
+	return aws.String(hex.EncodeToString(sum[:])), nil
+}
+
+// changed forgets what was known of a secret that a call has changed.
+func (h *Handler) changed(id string) {
+	h.inventory.forget()
+	h.details.forget(id)
 }

@@ -4,14 +4,12 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/rekey-go/rekey/rotation"
 )
@@ -59,8 +57,18 @@ func (s TokenRotation) Set(ctx context.Context, c rotation.Change) error {
 		if accepts(held, c.Pending) {
 			return held
 		}
-		return append(held, NewToken(rotatedID+c.VersionID, c.Pending.Reveal()))
+		return append(held, successor(held, c))
 	})
+}
+
+// successor is the token that takes the place of the current one. It is for what
+// that one is for, and no more.
+func successor(held []Token, c rotation.Change) Token {
+	next := NewToken(rotatedID+c.VersionID, c.Pending.Reveal())
+	if i := slices.IndexFunc(held, func(t Token) bool { return t.is(c.Current) }); i >= 0 {
+		next.Scopes, next.Prefixes = held[i].Scopes, held[i].Prefixes
+	}
+	return next
 }
 
 // Test checks that the API accepts the token.
@@ -105,15 +113,6 @@ func (s TokenRotation) Retire(ctx context.Context, r rotation.Retirement) error 
 		})
 	})
 }
-
-// is compares in a time that says nothing of the token.
-func (t Token) is(v rotation.Value) bool {
-	given := []byte(NewToken("", v.Reveal()).SHA256)
-	return subtle.ConstantTimeCompare(given, []byte(strings.ToLower(t.SHA256))) == 1
-}
-
-// live reports whether the token has not ended.
-func (t Token) live() bool { return t.Expires.IsZero() || time.Now().Before(t.Expires) }
 
 func accepts(held []Token, v rotation.Value) bool {
 	return slices.ContainsFunc(held, func(t Token) bool { return t.is(v) && t.live() })

@@ -233,3 +233,15 @@ func (p *functionProperties) needs() []need {
 	}
 	return all
 }
+
+// CredentialsOf are those of an environment of the function with a logical id of
+// the template: who calls with them may do what its policies allow. It panics if
+// there is no such function.
+func (e *Engine) CredentialsOf(id string) iam.Credentials {
+	for arn, role := range e.access.roles.each {
+		if role.resource.ID == id {
+			return e.keys.AssumeRole(arn, id)
+		}
+	}
+	panic("no role of " + id)
+}

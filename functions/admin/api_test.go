@@ -1,0 +1,126 @@
+package admin_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const (
+	firstKey  = `{"signing_key":"the-first-256-bit-secret-key","issuer":"myapp.com"}`
+	secondKey = `{"signing_key":"the-second-256-bit-secret-key","issuer":"myapp.com"}`
+)
+
+func store(name, value string) string {
+	return `{"secretName":"` + name + `","secretValue":` + value + `}`
+}
+
+func rotateTo(name, value string) string {
+	return `{"secretName":"` + name + `","newValue":` + value + `}`
+}
+
+// The whole life of a secret through the API, as its role lets it.
+func TestTheLifeOfASecret(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	got := s.must(t, http.StatusOK, "POST", "/admin/secrets", store(signed, firstKey))
+	if want := `{"message":"Secret 'jwt-configuration' stored successfully"}`; got.body != want {
+		t.Errorf("stored: %s, want %s", got.body, want)
+	}
+	first := got.header.Get("Rekey-Version-Id")
+
+	got = s.must(t, http.StatusOK, "PUT", "/admin/secrets/rotate?wait=25s", rotateTo(signed, secondKey))
+	var state struct{ Message, Status, VersionID, StatusURL string }
+	got.decode(t, &state)
+	if state.Status != "finished" || state.Message != "Secret 'jwt-configuration' rotated successfully" {
+		t.Fatalf("rotated: %s", got.body)
+	}
+	if now := s.value(t, signed, "AWSCURRENT"); !strings.Contains(now, "the-second-256-bit-secret-key") {
+		t.Errorf("the current value is not the one that was supplied: %s", now)
+	}
+	s.must(t, http.StatusOK, "GET", state.StatusURL, "")
+
+	var one struct {
+		State     string
+		Labels    map[string]struct{ VersionID string }
+		Versions  []struct{ VersionID string }
+		Timeline  []struct{ Status, VersionID string }
+		Consumers *struct{ Current, Old int }
+	}
+	s.must(t, http.StatusOK, "GET", "/admin/secrets/"+signed, "").decode(t, &one)
+	if one.State != "ok" || one.Labels["AWSCURRENT"].VersionID != state.VersionID || one.Labels["AWSPREVIOUS"].VersionID != first {
+		t.Errorf("described: %+v", one)
+	}
+	if len(one.Timeline) != 1 || one.Timeline[0].Status != "succeeded" || one.Timeline[0].VersionID != state.VersionID {
+		t.Errorf("timeline: %+v", one.Timeline)
+	}
+	if one.Consumers == nil {
+		t.Error("the consumers are not known")
+	}
+
+	got = s.must(t, http.StatusOK, "POST", "/admin/secrets/"+signed+"/rollback?wait=25s", "")
+	got.decode(t, &state)
+	if now := s.value(t, signed, "AWSCURRENT"); state.Status != "finished" || !strings.Contains(now, "the-first-256-bit-secret-key") {
+		t.Errorf("rolled back: %s", got.body)
+	}
+
+	s.must(t, http.StatusOK, "DELETE", "/admin/secrets/"+signed, "")
+	got = s.must(t, http.StatusConflict, "POST", "/admin/secrets", store(signed, firstKey))
+	if !strings.Contains(got.body, "restore") {
+		t.Errorf("a deleted secret has no hint: %s", got.body)
+	}
+	s.must(t, http.StatusOK, "POST", "/admin/secrets/"+signed+"/restore", "")
+	s.must(t, http.StatusOK, "POST", "/admin/secrets", store(signed, firstKey))
+	s.must(t, http.StatusOK, "GET", "/admin/audit", "")
+	s.must(t, http.StatusOK, "GET", "/admin/openapi.json", "")
+}
+
+func TestTheList(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.must(t, http.StatusOK, "POST", "/admin/secrets", store(signed, firstKey))
+	type list struct {
+		Secrets []struct{ Name, State, Description string }
+		Total   int
+		States  map[string]int
+		Next    string
+		Notes   []string
+	}
+	var all list
+	s.must(t, http.StatusOK, "GET", "/admin/secrets", "").decode(t, &all)
+	var names []string
+	for _, x := range all.Secrets {
+		names = append(names, x.Name+" "+x.State)
+	}
+	want := []string{
+		"admin-token empty", "admin-tokens empty", "database-credentials empty", "database-superuser empty", "external-api-keys empty",
+		"jwt-configuration ok", "provider-admin empty",
+	}
+	if diff := cmp.Diff(want, names); diff != "" || all.Notes != nil {
+		t.Errorf("list (-want +got):\n%s\nnotes %q", diff, all.Notes)
+	}
+	var pages []string
+	for cursor := ""; ; {
+		var p list
+		s.must(t, http.StatusOK, "GET", "/admin/secrets?limit=3&cursor="+cursor, "").decode(t, &p)
+		for _, x := range p.Secrets {
+			pages = append(pages, x.Name+" "+x.State)
+		}
+		if p.Total != len(want) || len(p.Secrets) > 3 {
+			t.Errorf("a page of %d, total %d", len(p.Secrets), p.Total)
+		}
+		if cursor = p.Next; cursor == "" {
+			break
+		}
+	}
+	if diff := cmp.Diff(want, pages); diff != "" {
+		t.Errorf("pages (-want +got):\n%s", diff)
+	}
+	var some list
+	s.must(t, http.StatusOK, "GET", "/admin/secrets?prefix=admin-&state=empty", "").decode(t, &some)
+	if some.Total != 2 {
+		t.Errorf("%d secrets begin with admin-, want 2", some.Total)
+	}
+}

@@ -1,0 +1,224 @@
+package admin
+
+import (
+	"cmp"
+	"context"
+	"encoding/base64"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/singleflight"
+
+	"github.com/rekey-go/rekey/runtime/bulletin"
+)
+
+// An inventory is all secrets of the stage at a glance. Secrets Manager lists
+// them a hundred at a time, so the list is kept for a few seconds, or until a
+// call through this environment changes a secret.
+type inventory struct {
+	of     *Handler
+	flight singleflight.Group
+
+	mu      sync.Mutex
+	last    *stock
+	changes int // grows with each change, so that a list read before it is not kept
+}
+
+// keepStock is how long a list is kept.
+const keepStock = 5 * time.Second
+
+// A stock is an inventory at one time.
+type stock struct {
+	at time.Time
+	// secrets by name.
+	secrets []summary
+	// notes say what is not known.
+	notes []string
+}
+
+func newInventory(h *Handler) *inventory { return &inventory{of: h} }
+
+// forget has the list read again.
+func (i *inventory) forget() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.last = nil
+	i.changes++
+}
+
+// read returns the list. Those who ask at the same time share one reading.
+func (i *inventory) read(ctx context.Context) (*stock, error) {
+	i.mu.Lock()
+	last, changes := i.last, i.changes
+	i.mu.Unlock()
+	if last != nil && time.Since(last.at) < keepStock {
+		return last, nil
+	}
+	// The reading goes on for the others when the first to ask goes away.
+	done := i.flight.DoChan(strconv.Itoa(changes), func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), serveTimeout)
+		defer cancel()
+		next, err := i.of.takeStock(ctx)
+		i.mu.Lock()
+		defer i.mu.Unlock()
+		if err == nil && i.changes == changes {
+			i.last = next
+		}
+		return next, err
+	})
+	select {
+	case r := <-done:
+		next, _ := r.Val.(*stock)
+		return next, r.Err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// takeStock asks Secrets Manager, the board and the trail at the same time.
+func (h *Handler) takeStock(ctx context.Context) (*stock, error) {
+	var (
+		listed []types.SecretListEntry
+		board  bulletin.Board
+		leases map[string][]bulletin.Lease
+		past   past
+		blind  bool
+	)
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() (err error) { listed, err = h.list(gctx); return err })
+	g.Go(func() error { past = h.history.read(gctx); return nil })
+	if h.board != nil {
+		g.Go(func() error {
+			var err error
+			if board, err = h.board.Read(gctx); err == nil {
+				leases, err = h.board.AllLeases(gctx)
+			}
+			blind = err != nil
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	s := &stock{at: time.Now().UTC()}
+	known := h.board != nil && !blind
+	for _, e := range listed {
+		f := factsOf(h.stage, e)
+		item := f.summary(board.Entries[f.arn], past.byARN[f.arn])
+		if known {
+			item.Consumers = consumersOf(leases[f.arn], item.Labels[labelCurrent].VersionID).counted()
+		}
+		s.secrets = append(s.secrets, item)
+	}
+	slices.SortFunc(s.secrets, func(a, b summary) int { return cmp.Compare(a.Name, b.Name) })
+	if !known {
+		s.notes = append(s.notes, "who holds which version is not known: the bulletin cannot be read")
+	}
+	if past.note != "" {
+		s.notes = append(s.notes, past.note)
+	}
+	return s, nil
+}
+
+// list lists the secrets of the stage, those too that are scheduled for deletion.
+func (h *Handler) list(ctx context.Context) ([]types.SecretListEntry, error) {
+	var all []types.SecretListEntry
+	pages := secretsmanager.NewListSecretsPaginator(h.store, &secretsmanager.ListSecretsInput{
+		Filters:                []types.Filter{{Key: types.FilterNameStringTypeName, Values: []string{h.stage + "-"}}},
+		IncludePlannedDeletion: aws.Bool(true), MaxResults: aws.Int32(100), // AWS has no larger page
+	})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range page.SecretList {
+			if strings.HasPrefix(aws.ToString(e.Name), h.stage+"-") { // AWS's filter has no case
+				all = append(all, e)
+			}
+		}
+	}
+	return all, nil
+}
+
+func factsOf(stage string, e types.SecretListEntry) facts {
+	return facts{
+		name: strings.TrimPrefix(aws.ToString(e.Name), stage+"-"), arn: aws.ToString(e.ARN), description: aws.ToString(e.Description),
+		versions: e.SecretVersionsToStages, rotates: aws.ToBool(e.RotationEnabled), rules: e.RotationRules,
+		rotated: e.LastRotatedDate, next: e.NextRotationDate, created: e.CreatedDate, changed: e.LastChangedDate, deletion: e.DeletedDate,
+	}
+}
+
+const (
+	// maxLimit is how many secrets one answer has at most, which keeps it below
+	// what Lambda carries, 6 MB.
+	maxLimit     = 5000
+	defaultLimit = 1000
+)
+
+// listing is the answer to GET /admin/secrets.
+type listing struct {
+	Secrets []summary `json:"secrets"`
+	// Total is how many there are on all pages, and States how many of them are
+	// in which state.
+	Total  int            `json:"total"`
+	States map[string]int `json:"states"`
+	// Next is the cursor of the next page; empty on the last.
+	Next string `json:"next,omitempty"`
+	// AsOf is when this was so.
+	AsOf  time.Time `json:"asOf"`
+	Notes []string  `json:"notes,omitempty"`
+}
+
+func (h *Handler) listSecrets(c *call) (*answer, error) {
+	limit, after, p := page(c.Request)
+	if p != nil {
+		return nil, p
+	}
+	all, err := h.inventory.read(c.Context())
+	if err != nil {
+		return nil, err
+	}
+	out := listing{Secrets: []summary{}, States: map[string]int{}, AsOf: all.at, Notes: all.notes}
+	prefix, state := c.URL.Query().Get("prefix"), c.URL.Query().Get("state")
+	for _, s := range all.secrets {
+		if !strings.HasPrefix(s.Name, prefix) || state != "" && s.State != state || !c.who.may(ScopeRead, s.Name) {
+			continue
+		}
+		out.Total++
+		out.States[s.State]++
+		switch {
+		case s.Name <= after:
+		case len(out.Secrets) < limit:
+			out.Secrets = append(out.Secrets, s)
+		case out.Next == "":
+			out.Next = base64.RawURLEncoding.EncodeToString([]byte(out.Secrets[limit-1].Name))
+		}
+	}
+	return &answer{http.StatusOK, out}, nil
+}
+
+// page reads ?limit= and ?cursor=, which is the name that the last page ended
+// with.
+func page(r *http.Request) (limit int, after string, p *problem) {
+	limit = defaultLimit
+	if text := r.URL.Query().Get("limit"); text != "" {
+		var err error
+		if limit, err = strconv.Atoi(text); err != nil || limit < 1 || limit > maxLimit {
+			return 0, "", badRequest("limit is not a number from 1 to %d", maxLimit)
+		}
+	}
+	name, err := base64.RawURLEncoding.DecodeString(r.URL.Query().Get("cursor"))
+	if err != nil {
+		return 0, "", badRequest("cursor is none that a list gave out")
+	}
+	return limit, string(name), nil
+}
