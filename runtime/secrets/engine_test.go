@@ -1,9 +1,12 @@
 package secrets_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -93,8 +96,10 @@ func TestASecretSaysWhatItWasStoredAs(t *testing.T) {
 		put    *secretsmanager.PutSecretValueInput
 		binary bool
 	}{
-		"text":  {put: &secretsmanager.PutSecretValueInput{SecretString: aws.String("text")}},
-		"bytes": {put: &secretsmanager.PutSecretValueInput{SecretBinary: []byte("\x00\xff")}, binary: true},
+		"text":             {put: &secretsmanager.PutSecretValueInput{SecretString: aws.String("text")}},
+		"a text of 64 KiB": {put: &secretsmanager.PutSecretValueInput{SecretString: aws.String(strings.Repeat("€", 65536/3))}},
+		"64 KiB of bytes":  {put: &secretsmanager.PutSecretValueInput{SecretBinary: bytes.Repeat([]byte("\xff\x00"), 65536/2)}, binary: true},
+		"bytes":            {put: &secretsmanager.PutSecretValueInput{SecretBinary: []byte("\x00\xff")}, binary: true},
 	}
 	for name, tt := range tests {
 		tt.put.SecretId = aws.String("dev-jwt")
@@ -105,8 +110,37 @@ func TestASecretSaysWhatItWasStoredAs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if want := aws.ToString(tt.put.SecretString) + string(tt.put.SecretBinary); s.Reveal() != want {
+			t.Errorf("%s: got %d bytes, want the %d that were stored", name, len(s.Reveal()), len(want))
+		}
 		if s.Binary() != tt.binary || len(s.Labels()) != 1 || s.Labels()[0] != "AWSCURRENT" {
 			t.Errorf("%s: binary %v, labels %v; want %v, [AWSCURRENT]", name, s.Binary(), s.Labels(), tt.binary)
 		}
+	}
+}
+
+func TestPrefetchOnTheEngine(t *testing.T) {
+	t.Parallel()
+	api := start(t)
+	var names []string
+	for i := range 45 {
+		name := fmt.Sprintf("dev-key-%d", i)
+		if _, err := api.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: &name, SecretString: aws.String("value of " + name)}); err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, fmt.Sprintf("key-%d", i))
+	}
+	c := secrets.New(api, func(o *secrets.Options) { o.Stage = "dev" })
+	err := c.Prefetch(t.Context(), append(names, "missing", "jwt")...)
+	if !errors.Is(err, secrets.ErrNotFound) || !errors.Is(err, secrets.ErrNoValue) {
+		t.Errorf("got %v, want the errors of the two that have no value", err)
+	}
+	for _, name := range names {
+		if got, err := c.String(t.Context(), name); err != nil || got != "value of dev-"+name {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+	if got := c.Stats().Fetches; got != 3 {
+		t.Errorf("%d calls for 47 secrets, want 3", got)
 	}
 }

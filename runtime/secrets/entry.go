@@ -25,6 +25,7 @@ type entry struct {
 	wanted  string
 	flight  *flight       // the read under way, whose answer will be kept
 	queued  *flight       // follows flight, for those who need a later answer
+	landed  bool          // one has come to its end; before, one is about to begin
 	changed chan struct{} // closed with the state; nil where nobody waits
 	hooks   []*func(before, after *Secret)
 	news    news

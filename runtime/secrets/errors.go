@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 	"github.com/aws/smithy-go"
 )
 
@@ -47,19 +46,17 @@ func answered(doing, id string, err error) error {
 
 // meaning finds the sentinel for an error of Secrets Manager.
 func meaning(err error) error {
-	if missing, ok := errors.AsType[*types.ResourceNotFoundException](err); ok {
-		// "can't find the specified secret." against "... the specified secret
-		// value for staging label: AWSCURRENT": the code is the same.
-		if strings.Contains(missing.ErrorMessage(), "secret value") {
-			return ErrNoValue
-		}
-		return ErrNotFound
-	}
 	api, ok := errors.AsType[smithy.APIError](err)
 	if !ok {
 		return ErrUnavailable // also context.DeadlineExceeded: no answer in time
 	}
 	switch code := api.ErrorCode(); {
+	case code == "ResourceNotFoundException" && strings.Contains(api.ErrorMessage(), "secret value"):
+		// "can't find the specified secret." against "... the specified secret
+		// value for staging label: AWSCURRENT": the code is the same.
+		return ErrNoValue
+	case code == "ResourceNotFoundException":
+		return ErrNotFound
 	case code == "InvalidRequestException" && strings.Contains(api.ErrorMessage(), "deletion"):
 		return ErrDeleted
 	case code == "InvalidRequestException" && strings.Contains(api.ErrorMessage(), "not associated"):

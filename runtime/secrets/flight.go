@@ -16,8 +16,9 @@ type flight struct {
 	gen     int64
 	version string // asked for by id, together with the label; empty for any
 	refused string // version that a caller could not use
-	patient bool   // waits for its turn even where there is no value yet
+	patient bool   // waits for its turn: others wait less for what it brings
 	asked   instant
+	dead    instant // when it must have ended, unless the environment was frozen
 
 	done chan struct{}
 	// Set when done is closed:
@@ -69,9 +70,9 @@ func (c *Client) begun(ctx context.Context, e *entry) bool {
 	switch {
 	case e.flight == nil:
 		c.launch(ctx, e, &flight{})
-	case !c.now().before(e.flight.asked.add(c.opts.Timeout + time.Second)):
+	case !c.now().before(e.flight.dead):
 		// The environment was frozen while it was under way, and its
-		// connection is dead by now.
+		// connection is lost by now.
 		c.pursue(ctx, e, e.flight.version)
 	default:
 		return false
@@ -113,25 +114,32 @@ func (c *Client) launch(ctx context.Context, e *entry, f *flight) {
 
 // take makes a flight the entry's. It holds e.mu.
 func (c *Client) take(e *entry, f *flight) {
-	f.gen, f.asked = e.gen.Load(), c.now()
+	s := e.state.Load()
+	if s != nil && s.secret != nil && s.hold == usable && f.version == "" {
+		f.patient = true
+	}
 	if f.done == nil {
 		f.done = make(chan struct{})
+	}
+	f.gen, f.asked = e.gen.Load(), c.now()
+	f.dead = f.asked.add(c.opts.Timeout + time.Second)
+	if f.patient {
+		f.dead = f.dead.add(c.opts.Timeout)
 	}
 	e.flight = f
 }
 
-// fly runs a flight to its end, which comes within Timeout.
+// fly runs a flight to its end.
 func (c *Client) fly(ctx context.Context, e *entry, f *flight) {
-	asking, cancel := context.WithTimeout(ctx, c.opts.Timeout)
-	defer cancel()
-	s := e.state.Load()
-	if f.patient || s != nil && s.secret != nil && s.hold == usable && f.version == "" {
-		if f.err = c.turn(asking, e.id); f.err != nil {
+	if f.patient {
+		if f.err = c.turn(e.id); f.err != nil {
 			c.land(ctx, e, f)
 			return
 		}
 		defer func() { <-c.refreshes }()
 	}
+	asking, cancel := context.WithTimeout(ctx, c.opts.Timeout)
+	defer cancel()
 	if f.version == "" {
 		f.secret, f.err = c.fetch(asking, e.entryID)
 	} else {
@@ -140,13 +148,15 @@ func (c *Client) fly(ctx context.Context, e *entry, f *flight) {
 	c.land(ctx, e, f)
 }
 
-// turn waits until there are few enough reads under way. Who got it takes one
-// out of refreshes again.
-func (c *Client) turn(ctx context.Context, id string) error {
+// turn waits until there are few enough reads under way, for as long as one of
+// them may take. Who got it takes one out of refreshes again.
+func (c *Client) turn(id string) error {
+	timer := time.NewTimer(c.opts.Timeout)
+	defer timer.Stop()
 	select {
 	case c.refreshes <- struct{}{}:
 		return nil
-	case <-ctx.Done():
+	case <-timer.C:
 		return fmt.Errorf("reading secret %s: %w: all reads that may be under way at once hang", id, ErrUnavailable)
 	}
 }
@@ -176,6 +186,7 @@ func (c *Client) land(ctx context.Context, e *entry, f *flight) {
 		c.watch.register(ctx, e)
 	}
 	e.mu.Lock()
+	e.landed = true
 	if e.flight == f {
 		e.flight = nil
 		if next := e.queued; next != nil {
@@ -202,6 +213,10 @@ func (c *Client) fetch(ctx context.Context, id entryID) (*Secret, error) {
 		c.counts.failed.Add(1)
 		return nil, answered("reading", id.id, err)
 	}
+	return newSecret(out), nil
+}
+
+func newSecret(out *secretsmanager.GetSecretValueOutput) *Secret {
 	value := aws.ToString(out.SecretString)
 	if out.SecretString == nil {
 		value = string(out.SecretBinary)
@@ -210,7 +225,7 @@ func (c *Client) fetch(ctx context.Context, id entryID) (*Secret, error) {
 		value: &value, arn: aws.ToString(out.ARN), name: aws.ToString(out.Name),
 		version: aws.ToString(out.VersionId), created: aws.ToTime(out.CreatedDate),
 		labels: out.VersionStages, binary: out.SecretString == nil,
-	}, nil
+	}
 }
 
 const (

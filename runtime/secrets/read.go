@@ -126,7 +126,12 @@ func (s *state) asStale() *state { return &state{secret: s.secret.asStale()} }
 // call. Refused is the id of a version that the caller could not use.
 func (c *Client) fresh(ctx context.Context, e *entry, refused string) (*Secret, error) {
 	e.use()
-	f := c.follow(ctx, e, refused)
+	return c.answer(ctx, e, c.follow(ctx, e, refused))
+}
+
+// answer waits for a flight and returns what it brings, or what an
+// invalidation has brought since.
+func (c *Client) answer(ctx context.Context, e *entry, f *flight) (*Secret, error) {
 	select {
 	case <-f.done:
 	case <-ctx.Done():

@@ -84,11 +84,11 @@ func (s *Secret) field(name string) (*Secret, error) {
 	var object map[string]json.RawMessage
 	// The decoder's own error quotes what it read.
 	if json.Unmarshal([]byte(*s.value), &object) != nil {
-		return nil, fmt.Errorf("reading field %q of %s: %w", name, s.label(), ErrDecode)
+		return nil, fmt.Errorf("reading field %q of %s: it is not a JSON object: %w", name, s.label(), ErrDecode)
 	}
 	raw, ok := object[name]
 	if !ok {
-		return nil, fmt.Errorf("reading field %q of %s: %w", name, s.label(), ErrDecode)
+		return nil, fmt.Errorf("reading field %q of %s: there is no such field: %w", name, s.label(), ErrDecode)
 	}
 	part := *s
 	part.value = new(string(raw))
@@ -97,14 +97,4 @@ func (s *Secret) field(name string) (*Secret, error) {
 		part.value = &text
 	}
 	return &part, nil
-}
-
-// decode reads the value as JSON.
-func decode[T any](s *Secret) (T, error) {
-	var v T
-	if json.Unmarshal([]byte(*s.value), &v) != nil {
-		var zero T
-		return zero, fmt.Errorf("decoding %s into %T: %w", s.label(), zero, ErrDecode)
-	}
-	return v, nil
 }

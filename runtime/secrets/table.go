@@ -87,23 +87,23 @@ func (t *table) make(id entryID) *entry {
 	return e
 }
 
-// evict takes one entry out that was not read since it was last looked at. It
-// is the clock algorithm, in the order in which a map happens to be. Where all
-// are pinned or about to be read, none goes.
+// evict makes room for one entry: it takes out those that were not read since
+// they were last looked at. It is the clock algorithm, in the order in which a
+// map happens to be. Where all are pinned or being read, none goes.
 func (t *table) evict(next map[entryID]*entry) {
+	gone := make(map[*entry]bool)
 	for range 2 {
 		for id, e := range next {
-			if !e.spare() {
-				continue
+			if len(next) >= t.limit && e.spare() {
+				delete(next, id)
+				gone[e] = true
 			}
-			delete(next, id)
-			names := maps.Clone(*t.names.Load())
-			maps.DeleteFunc(names, func(_ string, of *entry) bool { return of == e })
-			t.names.Store(&names)
-			t.evicted.Add(1)
-			return
 		}
 	}
+	names := maps.Clone(*t.names.Load())
+	maps.DeleteFunc(names, func(_ string, e *entry) bool { return gone[e] })
+	t.names.Store(&names)
+	t.evicted.Add(int64(len(gone)))
 }
 
 // spare reports whether nobody would miss an entry, and forgets that it was
@@ -114,5 +114,5 @@ func (e *entry) spare() bool {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.flight == nil
+	return e.landed && e.flight == nil
 }
