@@ -36,7 +36,7 @@ func (b *Bulletin) Read(ctx context.Context) (Board, error) {
 	if err != nil {
 		return Board{}, fmt.Errorf("reading the bulletin: %w", err)
 	}
-	board := Board{Epoch: integer(out.Item["epoch"]), Entries: make(map[string]Entry)}
+	board := Board{Epoch: integer(out.Item["epoch"]), Since: timeOf(out.Item["since"]), Entries: make(map[string]Entry)}
 	for arn, v := range members(out.Item["secrets"]) {
 		board.Entries[arn] = entryOf(arn, members(v))
 	}
@@ -46,7 +46,8 @@ func (b *Bulletin) Read(ctx context.Context) (Board, error) {
 // Announce puts an entry on the board and returns the board's new epoch.
 // expectedEpoch is the epoch that the caller has read, zero for an empty
 // board. If the board has another one by now, nothing is written and the error
-// wraps [ErrConflict]. If e.At is zero, it is now.
+// wraps [ErrConflict]; so it does if the board was full and room was made. If e.At
+// is zero, it is now.
 func (b *Bulletin) Announce(ctx context.Context, e Entry, expectedEpoch int64) (int64, error) {
 	if e.At.IsZero() {
 		e.At = time.Now()
@@ -72,6 +73,9 @@ func (b *Bulletin) Announce(ctx context.Context, e Entry, expectedEpoch int64) (
 	_, err := b.client.UpdateItem(ctx, in)
 	if _, conflict := errors.AsType[*types.ConditionalCheckFailedException](err); conflict {
 		return 0, fmt.Errorf("announcing %s at epoch %d: %w", e.Name, next, ErrConflict)
+	}
+	if isFull(err) {
+		err = b.makeRoom(ctx)
 	}
 	if err != nil {
 		return 0, fmt.Errorf("announcing %s: %w", e.Name, err)

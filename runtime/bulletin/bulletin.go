@@ -19,6 +19,13 @@
 // caller then reads the truth again. So the board never goes back to an older
 // version because two announcements crossed.
 //
+// An item has at most 400 KB, which is about 1,700 entries. When it is full, three
+// quarters of the entries are dropped, the oldest, and the board says until when
+// they were: [Board.Since]. A consumer whose value is older than that, and is not
+// on the board, reads it again. Values are read again every few minutes anyway, so
+// that concerns those that were frozen, or the change of a thousand secrets at
+// once.
+//
 // # Leases
 //
 // A lease is a promise in both directions. While it runs, its consumer may
@@ -76,8 +83,21 @@ type Board struct {
 	// Epoch is the number of announcements; zero for a board that nobody has
 	// written yet.
 	Epoch int64
-	// Entries are by ARN. A secret that never changed has none.
+	// Entries are by ARN. A secret that never changed has none; see [Board.Entry].
 	Entries map[string]Entry
+	// Since is the time of the newest entry that was dropped to make room; zero
+	// where none was.
+	Since time.Time
+}
+
+// Entry is what the board says of a secret. Where it has no entry for it, but
+// dropped some, it may have changed until Since: then the entry is of that time
+// and names no version, so that who holds a value from before reads it again.
+func (b Board) Entry(arn string) (Entry, bool) {
+	if e, ok := b.Entries[arn]; ok || b.Since.IsZero() {
+		return e, ok
+	}
+	return Entry{SecretARN: arn, At: b.Since}, true
 }
 
 // A Lease is one consumer environment's claim to hold a version.

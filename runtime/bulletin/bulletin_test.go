@@ -3,7 +3,9 @@ package bulletin_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -105,6 +107,51 @@ func TestAnnouncementsThatCrossAreAllCounted(t *testing.T) {
 	all.Wait()
 	if got := read(t, b).Epoch; got != 8 {
 		t.Errorf("8 announcements made epoch %d", got)
+	}
+}
+
+// A stage with more secrets than the board has room for loses no change: each is
+// on the board, or the board says that it may have missed it.
+func TestAFullBoardMakesRoom(t *testing.T) {
+	t.Parallel()
+	b := start(t)
+	at := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	announced := map[string]time.Time{}
+	board, full := bulletin.Board{}, 0
+	for i := range 1200 {
+		e := bulletin.Entry{SecretARN: fmt.Sprintf("%s-%04d-%s", dbARN, i, strings.Repeat("x", 500)), Name: strings.Repeat("n", 500), VersionID: "v", At: at.Add(time.Duration(i) * time.Second)}
+		announced[e.SecretARN] = e.At
+		epoch, err := b.Announce(t.Context(), e, board.Epoch)
+		if errors.Is(err, bulletin.ErrConflict) { // as functions/invalidate does
+			full++
+			board = read(t, b)
+			epoch, err = b.Announce(t.Context(), e, board.Epoch)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		board.Epoch = epoch
+	}
+	if board = read(t, b); full < 2 || board.Since.IsZero() || board.Epoch != int64(1200+full) {
+		t.Errorf("room was made %d times, the epoch is %d, since %v", full, board.Epoch, board.Since)
+	}
+	for arn, at := range announced {
+		posted, ok := board.Entry(arn)
+		if !ok || posted.VersionID == "v" && !posted.At.Equal(at) || posted.VersionID == "" && posted.At.Before(at) {
+			t.Errorf("the change at %v is lost: %+v", at, posted)
+		}
+	}
+	if e, ok := board.Entry("of a secret that nobody announced"); !ok || !e.At.Equal(board.Since) {
+		t.Errorf("got %+v, %v", e, ok)
+	}
+}
+
+func TestAnEntryThatFitsNoBoardIsRefused(t *testing.T) {
+	t.Parallel()
+	b := start(t)
+	e := bulletin.Entry{SecretARN: dbARN, Name: strings.Repeat("n", 500<<10)}
+	if _, err := b.Announce(t.Context(), e, 0); err == nil || errors.Is(err, bulletin.ErrConflict) {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -36,7 +36,7 @@ func (w *watch) read(ctx context.Context, started instant) (map[string]pursuit, 
 	}
 	pursuits := make(map[string]pursuit)
 	for e, s := range w.c.held() {
-		posted, ok := board.Entries[s.secret.arn]
+		posted, ok := board.Entry(s.secret.arn)
 		if !ok || w.knows(posted, s) {
 			continue
 		}
