@@ -18,6 +18,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -111,12 +112,17 @@ const maxDigest = 64 << 20
 // [FetchKeys] and [ParseKeys]. The error is of what kept it from looking; what
 // it found is in the verification.
 func (l *Logs) Verify(ctx context.Context, keys Keys) (*Verification, error) {
-	var names, logs []string
-	var lost []string
-	skip := func(what string, err error) { lost = append(lost, what+": "+err.Error()) }
+	var mu sync.Mutex // a shelf may list several parts at once
+	var names, logs, lost []string
 	collect := func(to *[]string) func(string) error {
-		return func(name string) error { *to = append(*to, name); return nil }
+		return func(name string) error {
+			mu.Lock()
+			defer mu.Unlock()
+			*to = append(*to, name)
+			return nil
+		}
 	}
+	skip := func(what string, err error) { _ = collect(&lost)(what + ": " + err.Error()) }
 	if err := errors.Join(l.shelf.digests(ctx, collect(&names), skip), l.shelf.list(ctx, collect(&logs), skip)); err != nil {
 		return nil, fmt.Errorf("listing digests: %w", err)
 	}
