@@ -8,8 +8,10 @@ race: ; go test -race ./...
 lint: ; go tool -modfile=tools/go.mod golangci-lint run ./...
 bench: ; go test -run '^$$' -bench . ./...
 
-# The functions as AWS Lambda runs them, one folder each, for `sam deploy`.
+# The functions as AWS Lambda runs them, one folder each, and the layer with the
+# agent, for `sam deploy`.
 build:
 	for f in functions/*/bootstrap; do \
 		CGO_ENABLED=0 GOOS=linux GOARCH=arm64 go build -trimpath -tags lambda.norpc -ldflags '-s -w' -o dist/$$f/bootstrap ./$$f || exit 1; \
 	done
+	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 go build -trimpath -ldflags '-s -w' -o dist/layers/rekey-agent/extensions/rekey-agent ./cmd/rekey-agent

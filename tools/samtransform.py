@@ -31,8 +31,9 @@ def packaged(template):
     """Puts an object in S3 in the place of each local folder, as `sam package` does."""
     for resource in template["Resources"].values():
         properties = resource.get("Properties", {})
-        if isinstance(properties.get("CodeUri"), str) and "://" not in properties["CodeUri"]:
-            properties["CodeUri"] = "s3://bucket/" + properties["CodeUri"]
+        for name in ("CodeUri", "ContentUri"):
+            if isinstance(properties.get(name), str) and "://" not in properties[name]:
+                properties[name] = "s3://bucket/" + properties[name]
     return template
 
 

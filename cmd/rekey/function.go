@@ -21,6 +21,8 @@ import (
 	"github.com/rekey-go/rekey/functions/login"
 	"github.com/rekey-go/rekey/functions/protected"
 	"github.com/rekey-go/rekey/functions/retire"
+	"github.com/rekey-go/rekey/runtime/agent"
+	"github.com/rekey-go/rekey/runtime/secrets"
 )
 
 // functions are the functions in this binary, by the name of their folder.
@@ -69,9 +71,39 @@ func functionCommand() *cobra.Command {
 	}
 }
 
+// extensionName is the name of the agent's file in its layer.
+const extensionName = "rekey-agent"
+
+// extensionCommand is what the engine starts the agent's Lambda extension with:
+// this binary in the place of cmd/rekey-agent.
+func extensionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:    "extension",
+		Short:  "Run as the agent's Lambda extension (the engine's own use)",
+		Hidden: true,
+		Args:   exactly(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := config.LoadDefaultConfig(cmd.Context())
+			if err != nil {
+				return err
+			}
+			client, err := secrets.FromEnv(cfg, os.Getenv, agent.NamesAsGiven)
+			if err != nil {
+				return err
+			}
+			return agent.RunExtension(cmd.Context(), client, extensionName, os.Getenv)
+		},
+	}
+}
+
 // commandFor starts the function with a CodeUri such as
-// functions/login/bootstrap as a child of this binary.
+// functions/login/bootstrap, or the layer dist/layers/rekey-agent, as a child of
+// this binary.
 func commandFor(codeURI string) ([]string, error) {
+	if strings.HasSuffix(path.Clean(codeURI), "layers/"+extensionName) {
+		self, err := os.Executable()
+		return []string{self, "extension"}, err
+	}
 	name := path.Base(strings.TrimSuffix(path.Clean(codeURI), "/bootstrap"))
 	if _, ok := functions[name]; !ok || !strings.HasSuffix(codeURI, "functions/"+name+"/bootstrap") {
 		return nil, fmt.Errorf("CodeUri %q is none of the functions in this binary", codeURI)

@@ -17,7 +17,7 @@ import (
 // TestMain lets the scripts, and the engine that they start, run this test
 // binary as rekey.
 func TestMain(m *testing.M) {
-	if len(os.Args) == 3 && os.Args[1] == "function" {
+	if len(os.Args) == 3 && os.Args[1] == "function" || len(os.Args) == 2 && os.Args[1] == "extension" {
 		os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) // as a test's engine starts it
 	}
 	testscript.Main(m, map[string]func(){

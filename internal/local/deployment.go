@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/rekey-go/rekey/internal/local/httpapi"
+	"github.com/rekey-go/rekey/internal/local/lambda"
 	"github.com/rekey-go/rekey/internal/local/template"
 )
 
@@ -28,7 +29,8 @@ type deployment struct {
 
 	api        *apiServer // nil until the template has one
 	routes     []ownedRoute
-	functions  map[string]string // :: logical id -> ARN
+	functions  map[string]string             // :: logical id -> ARN
+	layers     map[string][]lambda.Extension // :: ARN -> what the layer brings
 	warnings   []string
 	afterwards []func() error // what a resource does when all are there
 
@@ -59,7 +61,7 @@ func (e *Engine) newDeployment(file string, body []byte, in template.Inputs) (*d
 		return nil, err
 	}
 	return &deployment{
-		Engine: e, file: file, plan: plan, functions: map[string]string{}, kept: map[string]string{},
+		Engine: e, file: file, plan: plan, functions: map[string]string{}, layers: map[string][]lambda.Extension{}, kept: map[string]string{},
 		texts: map[string]texts{}, whole: map[string][]func() error{}, parts: map[string][]func() error{},
 	}, nil
 }

@@ -36,6 +36,7 @@ type functionProperties struct {
 	PermissionsBoundary string                 `yaml:"PermissionsBoundary"`
 	Policies            yaml.Node              `yaml:"Policies"`
 	Tags                map[string]string      `yaml:"Tags"`
+	Layers              []string               `yaml:"Layers"`
 	Events              map[string]eventSource `yaml:"Events"`
 }
 
@@ -72,6 +73,7 @@ func (e *deployment) makeFunction(r template.Resource) error {
 	if err := e.load(r, &p, &f); err != nil {
 		return err
 	}
+	f.Extensions = e.extensions(r, p.Layers)
 	arn, err := e.Lambda.Define(f)
 	if err != nil {
 		return refused(r, err)

@@ -25,6 +25,7 @@ var makers = map[string]maker{
 	"AWS::SecretsManager::Secret":           (*deployment).makeSecret,
 	"AWS::SecretsManager::RotationSchedule": (*deployment).makeRotation,
 	"AWS::Serverless::Function":             (*deployment).makeFunction,
+	"AWS::Serverless::LayerVersion":         (*deployment).makeLayer,
 	"AWS::Serverless::HttpApi":              (*deployment).makeHTTPAPI,
 	"AWS::Lambda::Permission":               (*deployment).makePermission,
 	"AWS::Events::EventBus":                 (*deployment).makeBus,

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -34,10 +35,12 @@ type environment struct {
 	dead   chan struct{}    // closed when the process has ended
 	exit   error            // how it ended; to be read after dead
 
-	mu        sync.Mutex
-	isReady   bool
-	current   *invocation
-	initError []byte // what the runtime reported
+	mu         sync.Mutex
+	isReady    bool
+	current    *invocation
+	initError  []byte       // what the runtime reported
+	extensions []*extension // in the order in which they start
+	timedOut   bool
 
 	// Guarded by the service's lock.
 	process *os.Process // nil until it is started
@@ -65,24 +68,32 @@ func (s *Service) launch(env *environment) error {
 		return err
 	}
 	out := s.output.prefixed(f.Name + " " + env.id[:8] + " ")
+	api := &http.Server{Handler: env.runtimeAPI(), ReadHeaderTimeout: initTimeout}
+	go func() { _ = api.Serve(listener) }() // it ends when the process does
+	vars, err := s.variables(env, listener.Addr().String())
+	if err == nil {
+		err = s.startExtensions(env, vars, out)
+	}
+	if err != nil {
+		s.abandon(env, api, err)
+		return nil // the invocation says why
+	}
 	cmd := exec.Command(f.Command[0], f.Command[1:]...) //nolint:gosec,noctx // the template's own function; the service ends it.
-	cmd.Env = s.variables(env, listener.Addr().String())
+	cmd.Env = vars
 	cmd.Dir = f.taskRoot()
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.WaitDelay = time.Second // for output that a child of the process holds open
 	if err := s.spawn(cmd); err != nil {
-		_ = listener.Close() // nobody used it
 		err = fmt.Errorf("starting an environment of %s: %w", f.Name, err)
-		s.forget(env, err)
+		s.abandon(env, api, err)
 		return err
 	}
-	api := &http.Server{Handler: env.runtimeAPI(), ReadHeaderTimeout: initTimeout}
-	go func() { _ = api.Serve(listener) }() // it ends when the process does
 	go func() {
 		exit := cmd.Wait()
 		reapGroup(cmd.Process)
+		s.endExtensions(env)
 		out.flush()
-		_ = api.Close() // its only client is gone
+		_ = api.Close() // its clients are gone
 		s.forget(env, exit)
 	}()
 	s.mu.Lock()
@@ -92,6 +103,20 @@ func (s *Service) launch(env *environment) error {
 		kill(env.process)
 	}
 	return nil
+}
+
+// abandon gives up an environment whose processes did not all start.
+func (s *Service) abandon(env *environment, api *http.Server, err error) {
+	kind, message, _ := strings.Cut(err.Error(), ": ")
+	env.mu.Lock()
+	if env.initError == nil {
+		env.initError = failure(kind, "%s", message).payload
+		close(env.failed)
+	}
+	env.mu.Unlock()
+	s.endExtensions(env)
+	_ = api.Close() // nobody uses it any more
+	s.forget(env, err)
 }
 
 // taskRoot is where a function's code is. A function of the template has none
@@ -105,7 +130,7 @@ func (f *function) taskRoot() string {
 
 // variables are all that an environment gets to know. Those that AWS reserves
 // cannot be set by the function's configuration.
-func (s *Service) variables(env *environment, api string) []string {
+func (s *Service) variables(env *environment, api string) ([]string, error) {
 	f := env.function
 	c := s.opts.Keys.AssumeRole(f.RoleARN, f.Name, func(p *wire.Principal) {
 		p.Issued, p.IssuedTo = s.opts.Clock.Now(), f.arn
@@ -113,6 +138,13 @@ func (s *Service) variables(env *environment, api string) []string {
 	vars := []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.TempDir(), "TMPDIR=" + os.TempDir(), "TZ=:UTC", "LANG=en_US.UTF-8"}
 	for name, value := range f.Environment {
 		vars = append(vars, name+"="+value)
+	}
+	if _, set := f.Environment[portVar]; len(f.Extensions) > 0 && !set {
+		port, err := s.extensionPort()
+		if err != nil {
+			return nil, err
+		}
+		vars = append(vars, portVar+"="+port)
 	}
 	return append(vars,
 		"AWS_LAMBDA_RUNTIME_API="+api,
@@ -131,7 +163,7 @@ func (s *Service) variables(env *environment, api string) []string {
 		"AWS_ACCESS_KEY_ID="+c.AccessKeyID,
 		"AWS_SECRET_ACCESS_KEY="+c.SecretAccessKey,
 		"AWS_SESSION_TOKEN="+c.SessionToken,
-	)
+	), nil
 }
 
 // errInit means that an environment did not come to its first invocation; it

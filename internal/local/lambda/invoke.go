@@ -144,9 +144,12 @@ func (s *Service) run(env *environment, inv *invocation) (outcome, bool) {
 	timer.Reset(timeout)
 	select {
 	case out := <-inv.done:
-		s.release(env)
+		s.settle(env)
 		return out, true
 	case <-timer.C:
+		env.mu.Lock()
+		env.timedOut = true
+		env.mu.Unlock()
 		s.end(env)
 		return timedOut(inv, timeout), true
 	case <-env.dead:

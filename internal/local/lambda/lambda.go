@@ -85,6 +85,8 @@ type Function struct {
 	// ReservedConcurrency bounds the number of environments. If zero, the
 	// account's limit does; [NoConcurrency] allows none.
 	ReservedConcurrency int
+	// Extensions live beside the runtime, started in this order.
+	Extensions []Extension
 	// DeadLetterARN is the queue for events that could not be worked on.
 	DeadLetterARN string
 }

@@ -29,6 +29,10 @@ import (
 const childVar = "LAMBDA_TEST_CHILD"
 
 func TestMain(m *testing.M) {
+	if len(os.Args) == 3 && os.Args[1] == "extension" {
+		extensionMain(os.Args[2])
+		return
+	}
 	if child := os.Getenv(childVar); child != "" {
 		children[child]()
 		return

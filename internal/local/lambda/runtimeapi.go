@@ -19,6 +19,7 @@ func (env *environment) runtimeAPI() http.Handler {
 	mux.HandleFunc("POST "+base+"invocation/{id}/response", func(w http.ResponseWriter, r *http.Request) { env.answer(w, r, "") })
 	mux.HandleFunc("POST "+base+"invocation/{id}/error", func(w http.ResponseWriter, r *http.Request) { env.answer(w, r, unhandled) })
 	mux.HandleFunc("POST "+base+"init/error", env.failInit)
+	env.extensionsAPI(mux)
 	return mux
 }
 
@@ -35,6 +36,9 @@ func (env *environment) next(w http.ResponseWriter, r *http.Request) {
 	env.current = inv
 	env.mu.Unlock()
 	deadline := time.Now().Add(env.function.Timeout)
+	if len(env.function.Extensions) > 0 {
+		env.tell(env.invokeEvent(inv, deadline), func(x *extension) bool { return x.invokes })
+	}
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	// With the length known, a small event leaves in one write.
@@ -46,14 +50,24 @@ func (env *environment) next(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(inv.payload) // a runtime that is gone is seen by its process's end
 }
 
-// beReady notes that the runtime has come to its first next.
+// beReady notes that the runtime has come to its first next. The environment
+// is ready when its extensions have come to theirs too.
 func (env *environment) beReady() {
 	env.mu.Lock()
 	defer env.mu.Unlock()
-	if !env.isReady {
-		env.isReady = true
+	switch {
+	case env.isReady:
+		return
+	case len(env.extensions) == 0:
 		close(env.ready)
+	default:
+		go func() {
+			if env.settled(initTimeout, func(*extension) bool { return true }) {
+				close(env.ready)
+			}
+		}()
 	}
+	env.isReady = true
 }
 
 // traceID is the X-Ray header of an invocation, which is not sampled.
