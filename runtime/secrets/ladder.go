@@ -246,6 +246,33 @@ func (l *Ladder) concerns(f *fall) bool {
 	return s != nil && s.version == f.around
 }
 
+// A Mark tells whether what was made with a version, such as a connection, is
+// to be replaced. The zero Mark is never superseded.
+type Mark struct {
+	ladder      *Ladder
+	used, began string // version ids: what was used, and what was current then
+}
+
+// Mark returns the mark of what is about to be made with a version.
+func (l *Ladder) Mark(used *Secret) Mark {
+	m := Mark{ladder: l, used: used.version, began: used.version}
+	if s := l.current(); s != nil {
+		m.began = s.version
+	}
+	return m
+}
+
+// Superseded reports whether another version has become current since. What
+// was made with the pending version is not superseded by its promotion. It
+// makes no call.
+func (m Mark) Superseded() bool {
+	if m.ladder == nil {
+		return false
+	}
+	s := m.ladder.current()
+	return s != nil && s.version != m.began && s.version != m.used
+}
+
 // accepted notes that a use was not refused.
 func (l *Ladder) accepted(err error) {
 	if f := l.fall.Load(); err == nil && f != nil && f.row > 0 {

@@ -3,6 +3,8 @@ package secretssql
 import (
 	"context"
 	"database/sql/driver"
+
+	"github.com/rekey-go/rekey/runtime/secrets"
 )
 
 // A conn is a driver's connection that knows with which version of the secret
@@ -10,9 +12,7 @@ import (
 // as database/sql wants it to, so that this goes on as if there was none.
 type conn struct {
 	driver.Conn
-	by      *Connector
-	version string
-	before  *change // the last change when the login began
+	mark secrets.Mark
 }
 
 // A contextConn is a conn whose driver begins transactions with a context. The
@@ -44,23 +44,16 @@ func Unwrap(driverConn any) any {
 	return driverConn
 }
 
-// superseded reports whether another version than the connection's has become
-// current since it was made.
-func (c *conn) superseded() bool {
-	last := c.by.change.Load()
-	return last != c.before && last.to != c.version
-}
-
 // IsValid is asked when the connection comes back to the pool.
 func (c *conn) IsValid() bool {
 	v, ok := c.Conn.(driver.Validator)
-	return !c.superseded() && (!ok || v.IsValid())
+	return !c.mark.Superseded() && (!ok || v.IsValid())
 }
 
 // ResetSession is called before the connection is used again. The pool takes
 // another one after ErrBadConn.
 func (c *conn) ResetSession(ctx context.Context) error {
-	if c.superseded() {
+	if c.mark.Superseded() {
 		return driver.ErrBadConn
 	}
 	if r, ok := c.Conn.(driver.SessionResetter); ok {

@@ -19,27 +19,19 @@ type Options struct {
 }
 
 // A Connector makes connections that log in with a secret. It is for
-// [database/sql.OpenDB], whose Close closes it, and is safe for concurrent use.
+// [database/sql.OpenDB], and is safe for concurrent use.
 type Connector struct {
 	name   string
 	ladder *secrets.Ladder
 	open   func(*secrets.Secret) (driver.Connector, error)
 	opts   Options
-	stop   func() // ends the calls on a change of the secret
-
 	last   atomic.Pointer[opened]
-	change atomic.Pointer[change] // the last one
 }
 
 // An opened is a driver's connector for one version of the secret.
 type opened struct {
 	version   string
 	connector driver.Connector
-}
-
-// A change is that of the version that reads of the secret return.
-type change struct {
-	to string // version id; empty before the first change
 }
 
 // NewConnector returns a connector. It makes no call and no connection: both
@@ -54,12 +46,7 @@ func NewConnector(client *secrets.Client, name string, open func(*secrets.Secret
 	if opts.Refused == nil {
 		opts.Refused = refused.SQL
 	}
-	c := &Connector{name: name, ladder: client.Ladder(name), open: open, opts: opts}
-	c.change.Store(new(change))
-	c.stop = client.OnChange(name, func(_, after *secrets.Secret) {
-		c.change.Store(&change{to: after.VersionID()})
-	})
-	return c
+	return &Connector{name: name, ladder: client.Ladder(name), open: open, opts: opts}
 }
 
 // Connect returns a new connection. It climbs the ladder if the login is
@@ -68,7 +55,7 @@ func NewConnector(client *secrets.Client, name string, open func(*secrets.Secret
 func (c *Connector) Connect(ctx context.Context) (driver.Conn, error) {
 	var made driver.Conn
 	err := c.ladder.Login(ctx, c.opts.Refused, func(ctx context.Context, s *secrets.Secret) error {
-		before := c.change.Load()
+		mark := c.ladder.Mark(s)
 		connector, err := c.connector(s)
 		if err != nil {
 			return err
@@ -77,7 +64,7 @@ func (c *Connector) Connect(ctx context.Context) (driver.Conn, error) {
 		if err != nil {
 			return err
 		}
-		made = wrap(&conn{Conn: dc, by: c, version: s.VersionID(), before: before})
+		made = wrap(&conn{Conn: dc, mark: mark})
 		return nil
 	})
 	if err != nil {
@@ -106,12 +93,6 @@ func (c *Connector) Driver() driver.Driver {
 		return o.connector.Driver()
 	}
 	return none{}
-}
-
-// Close stops following the secret. Connections that are open stay so.
-func (c *Connector) Close() error {
-	c.stop()
-	return nil
 }
 
 // none is the driver of a connector that was never used.
