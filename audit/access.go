@@ -39,33 +39,54 @@ type accessBuilder struct {
 	reads                                             []*fact
 	sessions, ips, agents, regions, sources, onBehalf set
 	labels                                            set
-	versions                                          map[string]*VersionReads
 }
 
-// A set is a set of texts. Its zero value is empty.
-type set map[string]bool
+// A set is a set of texts. Its zero value is empty. Most have one text or a few,
+// and there are several for each pair of a principal and a secret: a list is
+// enough until it is long.
+type set struct {
+	list  []string
+	index map[string]bool
+}
+
+const shortSet = 16
 
 func (s *set) add(text string) {
-	if text == "" {
+	if text == "" || s.has(text) {
 		return
 	}
-	if *s == nil {
-		*s = make(set)
+	s.list = append(s.list, text)
+	switch {
+	case s.index != nil:
+		s.index[text] = true
+	case len(s.list) > shortSet:
+		s.index = make(map[string]bool, 2*shortSet)
+		for _, one := range s.list {
+			s.index[one] = true
+		}
 	}
-	(*s)[text] = true
 }
 
+func (s *set) has(text string) bool {
+	if s.index != nil {
+		return s.index[text]
+	}
+	return slices.Contains(s.list, text)
+}
+
+// sorted lists the texts in the order of the alphabet.
+func (s *set) sorted() []string { return slices.Sorted(slices.Values(s.list)) }
+
 // some lists the first texts of a set, and says how many others there are.
-func some(s set) (list []string, more int) {
-	all := slices.Sorted(maps.Keys(s))
+func (s *set) some() (list []string, more int) {
+	all := s.sorted()
 	n := min(len(all), listed)
-	return all[:n:n], len(all) - n
+	return slices.Clip(all[:n]), len(all) - n
 }
 
 func newAccess(f *fact) *accessBuilder {
 	return &accessBuilder{
-		Access:   Access{Principal: f.who.id, Type: f.who.kind, First: f.at},
-		versions: make(map[string]*VersionReads),
+		Access: Access{Principal: f.who.id, Type: f.who.kind, First: f.at},
 	}
 }
 
@@ -99,13 +120,19 @@ func (a *accessBuilder) add(f *fact, label string) {
 	}
 }
 
+// read counts a read. A secret has few versions, and the one that is read is
+// mostly the one that was read before.
 func (a *accessBuilder) read(f *fact) {
 	a.reads = append(a.reads, f)
-	v, ok := a.versions[f.version]
-	if !ok {
-		v = &VersionReads{VersionID: f.version, First: f.at}
-		a.versions[f.version] = v
+	i := len(a.Versions) - 1
+	for i >= 0 && a.Versions[i].VersionID != f.version {
+		i--
 	}
+	if i < 0 {
+		i = len(a.Versions)
+		a.Versions = append(a.Versions, VersionReads{VersionID: f.version, First: f.at})
+	}
+	v := &a.Versions[i]
 	v.Reads++
 	v.Last = f.at
 	if f.explicit {
@@ -118,24 +145,19 @@ func (a *accessBuilder) done(rotates bool, width time.Duration) Access {
 	if rotates {
 		a.labels.add(labelRotator)
 	}
-	a.Labels = sortedSet(a.labels)
+	a.Labels = a.labels.sorted()
 	a.Flags = a.flags.names()
 	a.Timeline = timeline(slices.Values(a.reads), width)
-	a.Sessions, a.More.Sessions = some(a.sessions)
-	a.IPs, a.More.IPs = some(a.ips)
-	a.UserAgents, a.More.UserAgents = some(a.agents)
-	a.Regions, a.More.Regions = some(a.regions)
-	a.SourceIdentities, a.More.SourceIdentities = some(a.sources)
-	a.OnBehalfOf, a.More.OnBehalfOf = some(a.onBehalf)
-	for _, v := range a.versions {
-		a.Versions = append(a.Versions, *v)
-	}
+	a.Sessions, a.More.Sessions = a.sessions.some()
+	a.IPs, a.More.IPs = a.ips.some()
+	a.UserAgents, a.More.UserAgents = a.agents.some()
+	a.Regions, a.More.Regions = a.regions.some()
+	a.SourceIdentities, a.More.SourceIdentities = a.sources.some()
+	a.OnBehalfOf, a.More.OnBehalfOf = a.onBehalf.some()
 	slices.SortFunc(a.Versions, func(x, y VersionReads) int {
 		return cmp.Or(x.Last.Compare(y.Last), x.First.Compare(y.First), strings.Compare(x.VersionID, y.VersionID))
 	})
 	return a.Access
 }
 
-func sortedSet(s set) []string { return slices.Sorted(maps.Keys(s)) }
-
-func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }

@@ -41,6 +41,7 @@ type builder struct {
 	networks map[string]string // :: address -> network
 	tools    map[string]string // :: user agent -> label
 	agents   map[string]string // :: user agent -> family
+	bits     map[string]actions
 	// functions are the names of the functions that rotate secrets.
 	functions map[string]bool
 }
@@ -48,7 +49,7 @@ type builder struct {
 func newBuilder(c *collector, facts []*fact, subjects []*subject) *builder {
 	b := &builder{
 		collector: c, facts: facts, subjects: subjects,
-		networks: make(map[string]string), tools: make(map[string]string), agents: make(map[string]string), functions: make(map[string]bool),
+		networks: make(map[string]string), tools: make(map[string]string), agents: make(map[string]string), functions: make(map[string]bool), bits: actionBits(),
 	}
 	b.findFunctions()
 	return b

@@ -46,8 +46,8 @@ func (b *builder) covered(r *Report) Coverage {
 		}
 	}
 	out.Duplicates = b.records - out.Events - out.Replaced - changesOfKeys
-	out.Accounts, out.MoreAccounts = some(accounts)
-	out.Regions, out.MoreRegions = some(regions)
+	out.Accounts, out.MoreAccounts = accounts.some()
+	out.Regions, out.MoreRegions = regions.some()
 	for i := range r.Secrets {
 		for _, a := range r.Secrets[i].Accesses {
 			for _, v := range a.Versions {

@@ -6,29 +6,48 @@ import (
 	"strings"
 )
 
-// actions are IAM actions, by their names without the service.
-type actions map[string]bool
+// actions are actions of Secrets Manager: a bit for each in the order of
+// actionNames.
+type actions uint32
 
-// use notes the permissions that a call needed.
-func (p *principalBuilder) use(f *fact) {
+func actionNames() []string {
+	return []string{
+		"BatchGetSecretValue", "CancelRotateSecret", "CreateSecret", "DeleteResourcePolicy", "DeleteSecret", "DescribeSecret",
+		"GetRandomPassword", "GetResourcePolicy", "GetSecretValue", "ListSecretVersionIds", "ListSecrets", "PutResourcePolicy",
+		"PutSecretValue", "RemoveRegionsFromReplication", "ReplicateSecretToRegions", "RestoreSecret", "RotateSecret",
+		"StopReplicationToReplica", "TagResource", "UntagResource", "UpdateSecret", "UpdateSecretVersionStage", "ValidateResourcePolicy",
+	}
+}
+
+// actionBits are the actions by their names. What is not among them is no
+// action that IAM knows, and has no place in a policy.
+func actionBits() map[string]actions {
+	bits := make(map[string]actions)
+	for i, name := range actionNames() {
+		bits[name] = 1 << i
+	}
+	return bits
+}
+
+// note keeps the permissions that a call needed.
+func (p *principalBuilder) note(f *fact, bits map[string]actions) {
 	allow := func(s *subject, action string) {
-		if p.used[s] == nil {
-			p.used[s] = make(actions)
+		if bit := bits[action]; bit != 0 {
+			u := p.used[s]
+			u.did |= bit
+			p.used[s] = u
 		}
-		p.used[s][action] = true
 	}
 	switch {
 	case f.kind == kindBatch:
 		allow(nil, f.action)
-		if f.rare != nil && len(f.rare.list) == 0 {
+		if len(f.rare.list) == 0 {
 			allow(nil, "ListSecrets") // a filter needs it
 		}
-		if f.rare != nil {
-			for _, s := range f.rare.secrets {
-				allow(s, "GetSecretValue")
-			}
+		for _, s := range f.rare.secrets {
+			allow(s, "GetSecretValue")
 		}
-	case f.secret == nil || f.action == "ListSecrets" || f.action == "GetRandomPassword":
+	case f.action == "ListSecrets" || f.action == "GetRandomPassword":
 		allow(nil, f.action)
 	default:
 		allow(f.secret, f.action)
@@ -45,34 +64,41 @@ type statement struct {
 
 // policy writes the IAM policy that allows what was used, and nothing else. The
 // secrets that the same actions were used on share a statement.
-func (b *builder) policy(used map[*subject]actions) json.RawMessage {
-	resources := make(map[string][]string) // :: actions -> ARNs
-	keys := make(map[string]set)           // :: Region -> keys that the secrets are under
-	for s, did := range used {
-		var list []string
-		for action := range did {
-			list = append(list, "secretsmanager:"+action)
+func (b *builder) policy(used map[*subject]use) json.RawMessage {
+	resources := make(map[actions][]string)
+	keys := make(map[string]*set) // :: Region -> keys that the secrets are under
+	for s, u := range used {
+		if u.did == 0 {
+			continue
 		}
-		slices.Sort(list)
-		k := strings.Join(list, " ")
-		resources[k] = append(resources[k], s.pattern(did))
+		resources[u.did] = append(resources[u.did], s.pattern(u.did&b.bits["CreateSecret"] != 0))
 		if key := s.keyARN(); key != "" {
-			in := keys[s.region]
-			in.add(key)
-			keys[s.region] = in
+			if keys[s.region] == nil {
+				keys[s.region] = new(set)
+			}
+			keys[s.region].add(key)
 		}
 	}
 	if len(resources) == 0 {
 		return nil
 	}
 	var out []statement
-	for _, k := range sortedKeys(resources) {
-		slices.Sort(resources[k])
-		out = append(out, statement{Effect: "Allow", Action: strings.Split(k, " "), Resource: slices.Compact(resources[k])})
+	names := actionNames()
+	for did := range resources {
+		one := statement{Effect: "Allow", Resource: resources[did]}
+		for i, name := range names {
+			if did&(1<<i) != 0 {
+				one.Action = append(one.Action, "secretsmanager:"+name)
+			}
+		}
+		slices.Sort(one.Resource)
+		one.Resource = slices.Compact(one.Resource)
+		out = append(out, one)
 	}
+	slices.SortFunc(out, func(a, b statement) int { return slices.Compare(a.Action, b.Action) })
 	for _, region := range sortedKeys(keys) {
 		out = append(out, statement{
-			Effect: "Allow", Action: []string{"kms:Decrypt", "kms:GenerateDataKey"}, Resource: sortedSet(keys[region]),
+			Effect: "Allow", Action: []string{"kms:Decrypt", "kms:GenerateDataKey"}, Resource: keys[region].sorted(),
 			Condition: map[string]map[string]string{"StringEquals": {"kms:ViaService": "secretsmanager." + region + ".amazonaws.com"}},
 		})
 	}
@@ -88,11 +114,11 @@ func (b *builder) policy(used map[*subject]actions) json.RawMessage {
 
 // pattern is the ARN of a secret for a policy. Where the random end is not
 // known, or was not when the secret was made, it may be any.
-func (s *subject) pattern(did actions) string {
+func (s *subject) pattern(made bool) string {
 	switch {
 	case s == nil:
 		return "*"
-	case s.arn != "" && !did["CreateSecret"]:
+	case s.arn != "" && !made:
 		return s.arn
 	}
 	return "arn:" + partition(s.region) + ":secretsmanager:" + s.region + ":" + s.account + ":secret:" + s.name + "-??????"

@@ -17,12 +17,11 @@ func (b *builder) principals() []Principal {
 		if !ok {
 			row = &principalBuilder{
 				Principal: Principal{ID: f.who.id, Type: f.who.kind, Account: f.who.account, First: f.at},
-				touched:   make(map[*subject]touch),
-				used:      make(map[*subject]actions),
+				used:      make(map[*subject]use),
 			}
 			rows[f.who.id] = row
 		}
-		row.add(f, b.label(f))
+		row.add(f, b.label(f), b.bits)
 	}
 	out := make([]Principal, 0, len(rows))
 	for _, row := range rows {
@@ -34,26 +33,22 @@ func (b *builder) principals() []Principal {
 	return out
 }
 
-// touch says how a principal got on with a secret.
-type touch uint8
-
-const (
-	touchTried touch = 1 << iota
-	touchRead
-)
+// A use is what a principal did with a secret.
+type use struct {
+	tried, read bool
+	did         actions
+}
 
 // A principalBuilder adds up what one principal did.
 type principalBuilder struct {
 	Principal
-	flags   flags
-	labels  set
-	touched map[*subject]touch
-	// used are the actions that succeeded by secret, and under nil those that
-	// are not about one.
-	used map[*subject]actions
+	flags  flags
+	labels set
+	// used are the secrets that it touched, and under nil what is not about one.
+	used map[*subject]use
 }
 
-func (p *principalBuilder) add(f *fact, label string) {
+func (p *principalBuilder) add(f *fact, label string, bits map[string]actions) {
 	p.Last = f.at
 	p.flags |= f.who.flags
 	if f.isCrossAccount() {
@@ -75,25 +70,25 @@ func (p *principalBuilder) add(f *fact, label string) {
 		p.Writes++
 	}
 	if f.kind == kindRead && f.secret != nil {
-		p.touched[f.secret] |= touchTried
-		if f.ok() {
-			p.touched[f.secret] |= touchRead
-		}
+		u := p.used[f.secret]
+		u.tried, u.read = true, u.read || f.ok()
+		p.used[f.secret] = u
 	}
 	if f.ok() {
-		p.use(f)
+		p.note(f, bits)
 	}
 }
 
 func (p *principalBuilder) done(b *builder) Principal {
-	for _, t := range p.touched {
-		if t&touchRead != 0 {
+	for _, u := range p.used {
+		switch {
+		case u.read:
 			p.Secrets++
-		} else {
+		case u.tried:
 			p.Tried++
 		}
 	}
-	p.Labels = sortedSet(p.labels)
+	p.Labels = p.labels.sorted()
 	p.Flags = p.flags.names()
 	if isARN(p.ID) && p.Type != "Root" {
 		p.Policy = b.policy(p.used)

@@ -131,18 +131,18 @@ const defaultWindow = 30 * 24 * time.Hour
 // deletions lists a secret's deletions.
 func (c *collector) deletions(s *subject) []Deletion {
 	var out []Deletion
-	var who map[string]bool
+	var who set
 	settle := func() {
 		if len(out) > 0 {
 			d := &out[len(out)-1]
-			d.Principals, d.MorePrincipals = some(who)
+			d.Principals, d.MorePrincipals = who.some()
 		}
 	}
 	for _, f := range s.facts {
 		switch {
 		case f.action == "DeleteSecret" && f.ok():
 			settle()
-			who = make(map[string]bool)
+			who = set{}
 			out = append(out, c.newDeletion(f))
 		case len(out) == 0 || !out[len(out)-1].Restored.IsZero():
 		case f.action == "RestoreSecret" && f.ok():
@@ -153,7 +153,7 @@ func (c *collector) deletions(s *subject) []Deletion {
 			if f.denied {
 				d.Refused++
 			}
-			who[f.who.id] = true
+			who.add(f.who.id)
 			d.Events = append(d.Events[:1], latestTen(append(d.Events[1:], c.eventID(f)))...)
 		}
 	}

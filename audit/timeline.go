@@ -49,21 +49,24 @@ func interval(s *subject, h *history) time.Duration {
 	return slices.Max(steps())
 }
 
-// timeline counts the reads of each version in intervals of a width.
+// timeline counts the reads of each version in intervals of a width. The facts
+// come in the order of time.
 func timeline(facts iter.Seq[*fact], width time.Duration) []ReadCount {
-	type key struct {
-		at      time.Time
-		version string
-	}
-	counts := make(map[key]int)
+	out := []ReadCount{}
 	for f := range facts {
-		if f.isRead() {
-			counts[key{f.at.Truncate(width), f.version}]++
+		if !f.isRead() {
+			continue
 		}
-	}
-	out := make([]ReadCount, 0, len(counts))
-	for k, n := range counts {
-		out = append(out, ReadCount{At: k.at, VersionID: k.version, Reads: n})
+		at := f.at.Truncate(width)
+		i := len(out) - 1
+		for i >= 0 && out[i].At.Equal(at) && out[i].VersionID != f.version {
+			i--
+		}
+		if i < 0 || !out[i].At.Equal(at) {
+			i = len(out)
+			out = append(out, ReadCount{At: at, VersionID: f.version})
+		}
+		out[i].Reads++
 	}
 	slices.SortFunc(out, func(a, b ReadCount) int {
 		return cmp.Or(a.At.Compare(b.At), strings.Compare(a.VersionID, b.VersionID))
