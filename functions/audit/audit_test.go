@@ -18,6 +18,7 @@ import (
 	"github.com/rekey-go/rekey/functions/audit"
 	"github.com/rekey-go/rekey/internal/local/clock"
 	"github.com/rekey-go/rekey/internal/local/cloudtrail"
+	"github.com/rekey-go/rekey/internal/local/dynamodb"
 	"github.com/rekey-go/rekey/internal/local/events"
 	"github.com/rekey-go/rekey/internal/local/iam"
 	store "github.com/rekey-go/rekey/internal/local/secretsmanager"
@@ -65,9 +66,13 @@ func start(t *testing.T) *engine {
 		t.Fatal(err)
 	}
 	t.Cleanup(values.Close)
+	tables, err := dynamodb.New(dynamodb.Options{Account: account, Region: region, Clock: e.clock})
+	if err != nil {
+		t.Fatal(err)
+	}
 	server := httptest.NewServer(wire.NewFront(wire.FrontOptions{
 		Account: account, Region: region, Now: e.clock.Now, Identify: iam.NewKeys(account).Lookup, Recorder: trail,
-	}, trail.Wire(), buses.Wire(), values.Wire()))
+	}, trail.Wire(), buses.Wire(), values.Wire(), tables.Wire()))
 	t.Cleanup(server.Close)
 	e.url = server.URL
 	return e
