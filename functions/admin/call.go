@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -59,32 +60,33 @@ func (h *Handler) guarded(ctx context.Context, c *call) (out *answer, err error)
 			out, err = nil, errors.New("panic")
 		}
 	}()
-	return h.serve(c)
+	return h.serve(ctx, c)
 }
 
 // serve checks who calls and what they may, and serves the route. Nobody learns
 // which paths there are without a right to call.
-func (h *Handler) serve(c *call) (*answer, error) {
+func (h *Handler) serve(ctx context.Context, c *call) (*answer, error) {
 	found, name, allowed := h.find(c.Request)
+	c.route = found
 	if found != nil && found.scope == "" {
-		c.route = found
 		return found.serve(h, c)
 	}
 	var err error
 	if c.who, err = h.authenticate(c.Request); err != nil {
-		return nil, h.unauthenticated(c, err)
+		return nil, h.unauthenticated(ctx, c, err)
 	}
 	if wait, ok := h.callers.take(c.who.id); !ok {
 		return nil, &problem{Status: http.StatusTooManyRequests, Detail: "too many calls", retry: wait}
 	}
 	switch {
+	case !slices.ContainsFunc(Scopes(), func(s Scope) bool { return c.who.may(s, "") }):
+		return nil, errForbidden
 	case found == nil && len(allowed) > 0:
 		c.header.Set("Allow", strings.Join(allowed, ", "))
 		return nil, &problem{Status: http.StatusMethodNotAllowed, Detail: "the path has other methods: " + strings.Join(allowed, ", ")}
 	case found == nil:
 		return nil, &problem{Status: http.StatusNotFound, Detail: "there is no such path", Hint: "GET /admin/openapi.json describes what there is"}
 	}
-	c.route = found
 	if name == "" {
 		if !c.who.may(found.scope, "") {
 			return nil, errForbidden
@@ -115,11 +117,11 @@ func (h *Handler) named(c *call, member, name string) (string, error) {
 }
 
 // unauthenticated is the error for who could not be found out.
-func (h *Handler) unauthenticated(c *call, err error) error {
+func (h *Handler) unauthenticated(ctx context.Context, c *call, err error) error {
 	if errors.Is(err, errNotAdmin) {
 		return errForbidden
 	}
-	h.log.ErrorContext(c.Context(), "who calls cannot be found out", "requestId", c.id, "error", clean(err.Error()))
+	h.log.ErrorContext(ctx, "who calls cannot be found out", "requestId", c.id, "error", clean(err.Error()))
 	return &problem{
 		Status: http.StatusServiceUnavailable, Failure: "Admin access cannot be checked",
 		Detail: "the admin tokens, or the identity provider's keys, cannot be read", retry: time.Second,

@@ -142,6 +142,23 @@ func TestTokensOfOthersAndOfGivenUpRotations(t *testing.T) {
 	}
 }
 
+func TestATokensSuccessorIsForNoMoreThanItWas(t *testing.T) {
+	t.Parallel()
+	first := NewToken("local-1", firstToken)
+	first.Scopes, first.Prefixes = []Scope{ScopeRead}, []string{"shop-"}
+	store := newHashes(t, first, NewToken("alice", "the-token-of-alice-herself"))
+	token := rotationtest.NewStore(rotation.NewValue(firstToken), nil)
+	rotateToken(t, token, TokenRotation{Store: store}, "version-2", rotation.StepCreate, rotation.StepSet)
+	held, err := hashes{store, direct}.Tokens(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := held[len(held)-1]
+	if diff := cmp.Diff([]any{"rotated-version-2", first.Scopes, first.Prefixes}, []any{next.ID, next.Scopes, next.Prefixes}); diff != "" {
+		t.Errorf("the new token (-want +got):\n%s", diff)
+	}
+}
+
 func TestOnlyATokenThatFitsAHeaderIsTaken(t *testing.T) {
 	t.Parallel()
 	for text, ok := range map[string]bool{

@@ -1,0 +1,21 @@
+package admin
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+)
+
+// DecodeStore reads a body of POST /admin/secrets, and says what is wrong with it.
+func DecodeStore(body []byte) (name string, value json.RawMessage, fault string) {
+	r, err := http.NewRequest(http.MethodPost, "/", bytes.NewReader(body))
+	if err != nil {
+		return "", nil, err.Error()
+	}
+	var create bool
+	var token string
+	if p := decode(r, members{"secretName": &name, "secretValue": &value, "create": &create, "clientRequestToken": &token}); p != nil {
+		return "", nil, p.Detail
+	}
+	return name, value, ""
+}
