@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -14,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rekey-go/rekey/internal/child"
 	"github.com/rekey-go/rekey/internal/pgserver"
 )
 
@@ -175,6 +177,47 @@ func TestLinksLeadSomewhere(t *testing.T) {
 			if _, err := os.Stat(filepath.Join(filepath.Dir(path), m[1])); err != nil {
 				t.Errorf("%s: the link to %s leads nowhere", path, m[1])
 			}
+		}
+	}
+}
+
+var bashBlock = regexp.MustCompile("(?ms)^```bash\n(.*?)^```")
+
+// TestTheAgentsCommandsRun runs the commands of docs/agent.md, in their order
+// and in one shell.
+func TestTheAgentsCommandsRun(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("curl"); err != nil {
+		t.Skip("NOT TESTED: there is no curl")
+	}
+	data, err := os.ReadFile("../../docs/agent.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var script strings.Builder
+	for _, m := range bashBlock.FindAllStringSubmatch(string(data), -1) {
+		script.WriteString(m[1])
+	}
+	ready := startFromReadme(t, "go run ./cmd/rekey up --no-database")
+	port, err := child.FreePort(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	commands := strings.NewReplacer(
+		"http://127.0.0.1:4566", ready.AWS, "localhost:2773", fmt.Sprintf("localhost:%d", port),
+		"rekey agent ", fmt.Sprintf("rekey agent --listen 127.0.0.1:%d ", port), "curl ", "curl -sS --fail-with-body ",
+	).Replace(script.String())
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", rekeyIn(t, "trap 'kill $(jobs -p)' EXIT\n"+commands))
+	cmd.Dir = t.TempDir()
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("the commands of docs/agent.md: %v\n%s", err, out)
+	}
+	for _, want := range []string{`"Name":"dev-external-api-keys"`, "a key of 9 characters", "two keys: 9 and 4 characters"} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("the output lacks %q:\n%s", want, out)
 		}
 	}
 }
