@@ -3,15 +3,14 @@
 // provider's, both from the secret external-api-keys.
 //
 // The keys are read when they are used. A provider that refuses a key is the
-// sign that it was replaced: the secret is read again, past the cache, and the
-// call is made once more with the new key.
+// sign that it was replaced: then the ladder of the secret finds another version
+// of it, and the call is made once more.
 package charge
 
 import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"os"
@@ -37,7 +36,7 @@ type keys struct {
 
 // A Handler serves POST /payments/charge.
 type Handler struct {
-	client    *secrets.Client
+	keys      *secrets.Ref[keys]
 	providers providers
 	log       *slog.Logger
 }
@@ -124,20 +123,11 @@ func (h *Handler) charge(ctx context.Context, req request, cents int64) (payment
 	return paid, nil
 }
 
-// withKeys calls a provider, and once more with freshly read keys if it refuses
-// the first ones.
+// withKeys calls a provider, and again with another version of the keys if it
+// refuses the first.
 func (h *Handler) withKeys(ctx context.Context, call func(keys) error) error {
-	held, err := secrets.JSON[keys](ctx, h.client, secretName)
-	if err != nil {
-		return fmt.Errorf("reading the API keys: %w", err)
-	}
-	if err = call(held); !errors.Is(err, errKeyRefused) {
-		return err
-	}
-	if held, err = secrets.JSON[keys](ctx, h.client, secretName, secrets.NoCache()); err != nil {
-		return fmt.Errorf("reading the API keys again: %w", err)
-	}
-	return call(held)
+	refused := func(err error) bool { return errors.Is(err, errKeyRefused) }
+	return secrets.Use(ctx, h.keys, refused, func(_ context.Context, k keys) error { return call(k) })
 }
 
 // New returns the function. It reads REKEY_STRIPE_URL and REKEY_SENDGRID_URL,
@@ -149,7 +139,7 @@ func New(cfg aws.Config, getenv func(string) string) (lambda.Handler, error) {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("POST /payments/charge", &Handler{
-		client:    client,
+		keys:      secrets.Bind[keys](client, secretName),
 		providers: newProviders(getenv("REKEY_STRIPE_URL"), getenv("REKEY_SENDGRID_URL")),
 		log:       slog.New(slog.NewJSONHandler(os.Stdout, nil)),
 	})
