@@ -17,8 +17,9 @@
 //
 // A Lambda function wraps its handler with [Handler]. An event reaches only
 // one of the function's execution environments, therefore the same middleware
-// also looks at the bulletin. A process that runs for long calls [Listen] on a
-// queue of its own.
+// also looks at the bulletin. A process that runs for long calls [Subscribe],
+// which makes it a queue of its own, or [Listen] on one that it was given; one
+// that needs no more than the bulletin calls [secrets.Client.Run].
 package invalidation
 
 import (

@@ -41,6 +41,10 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
+	if os.Getenv("AWS_LAMBDA_RUNTIME_API") != "" {
+		serveSubscriber()
+		return
+	}
 	os.Exit(m.Run())
 }
 
@@ -82,12 +86,19 @@ type pipeline struct {
 
 func newPipeline(t *testing.T) *pipeline {
 	t.Helper()
-	e, err := local.Start(t.Context(), local.Options{TemplateFile: "template.yaml", Template: []byte(`
+	return startPipeline(t, local.Options{TemplateFile: "template.yaml", Template: []byte(pipelineTemplate)})
+}
+
+const pipelineTemplate = `
 Transform: AWS::Serverless-2016-10-31
 Resources:
   Bus: {Type: AWS::Events::EventBus, Properties: {Name: dev-rekey}}
   Secret: {Type: AWS::SecretsManager::Secret, Properties: {Name: dev-db}}
-`)})
+`
+
+func startPipeline(t *testing.T, opts local.Options) *pipeline {
+	t.Helper()
+	e, err := local.Start(t.Context(), opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,18 +115,37 @@ Resources:
 	return &pipeline{Engine: e, cfg: cfg, sqs: awssqs.NewFromConfig(cfg), rules: eventbridge.NewFromConfig(cfg)}
 }
 
+// startAWS is AWS for the examples, with a secret.
+func startAWS(ctx context.Context) (*local.Engine, aws.Config) {
+	e, err := local.Start(ctx, local.Options{TemplateFile: "template.yaml", Template: []byte(pipelineTemplate)})
+	if err != nil {
+		panic(err)
+	}
+	cfg := config(e.Endpoint())
+	_, err = secretsmanager.NewFromConfig(cfg).PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{SecretId: new("dev-db"), SecretString: new("first-value")})
+	if err != nil {
+		panic(err)
+	}
+	return e, cfg
+}
+
+// rotateAndTell gives the secret another value and publishes that it did.
+func rotateAndTell(ctx context.Context, value string, api *secretsmanager.Client, rules *eventbridge.Client) {
+	out, err := api.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{SecretId: new("dev-db"), SecretString: &value})
+	if err != nil {
+		panic(err)
+	}
+	err = invalidation.NewPublisher(rules, bus1).Publish(ctx, invalidation.DetailTypeRotated,
+		invalidation.Rotated{SecretARN: *out.ARN, Name: *out.Name, VersionID: *out.VersionId, Reason: "rotated"})
+	if err != nil {
+		panic(err)
+	}
+}
+
 // rotate gives the secret another value and publishes that it did.
 func (p *pipeline) rotate(t *testing.T, value string) {
 	t.Helper()
-	out, err := secretsmanager.NewFromConfig(p.cfg).PutSecretValue(t.Context(), &secretsmanager.PutSecretValueInput{SecretId: new("dev-db"), SecretString: &value})
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = invalidation.NewPublisher(p.rules, bus1).Publish(t.Context(), invalidation.DetailTypeRotated,
-		invalidation.Rotated{SecretARN: *out.ARN, Name: *out.Name, VersionID: *out.VersionId, Reason: "rotated"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	rotateAndTell(t.Context(), value, secretsmanager.NewFromConfig(p.cfg), p.rules)
 }
 
 // left are the names of the queues and of the rules that are there.
