@@ -26,9 +26,19 @@ type agentFlags struct {
 	listen    string
 	remote    bool
 	tokenFile string
-	queue     string
+	news      newsFlags
 	ttl       time.Duration
 	readyFile string
+}
+
+// newsFlags say how a process that runs for long hears of rotations, beside
+// the bulletin.
+type newsFlags struct{ queue, bus string }
+
+func (f *newsFlags) define(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.queue, "queue", os.Getenv("REKEY_QUEUE"), "URL of this process's own queue, which gets the events of rotations (default REKEY_QUEUE)")
+	cmd.Flags().StringVar(&f.bus, "bus", "", "bus with the events of rotations, such as dev-rekey: this process makes a queue of its own, and removes it at the end")
+	cmd.MarkFlagsMutuallyExclusive("queue", "bus")
 }
 
 func (a *app) agentCommand() *cobra.Command {
@@ -43,8 +53,8 @@ requests and answers of the AWS Secrets Manager Agent:
     'http://localhost:2773/secretsmanager/get?secretId=NAME'
 
 NAME is the full name, or the ARN: no stage is put before it. With a bulletin
-(REKEY_BULLETIN names its table) or a queue (--queue, REKEY_QUEUE) a rotation is
-followed at once; without, within --ttl.
+(REKEY_BULLETIN names its table) a rotation is followed within 10 s, with --bus
+or --queue (REKEY_QUEUE) at once; without, within --ttl.
 
 The token comes from --token-file, or from AWS_TOKEN, AWS_SESSION_TOKEN or
 AWS_CONTAINER_AUTHORIZATION_TOKEN, any of which may be file://PATH.`,
@@ -54,7 +64,7 @@ AWS_CONTAINER_AUTHORIZATION_TOKEN, any of which may be file://PATH.`,
 	cmd.Flags().StringVar(&f.listen, "listen", "127.0.0.1:"+strconv.Itoa(agent.DefaultPort), "address to serve, or unix:PATH; port 0 takes a free one")
 	cmd.Flags().BoolVar(&f.remote, "remote", false, "allow an address that other machines reach, unencrypted as it is")
 	cmd.Flags().StringVar(&f.tokenFile, "token-file", "", "file with the token that requests have to bear")
-	cmd.Flags().StringVar(&f.queue, "queue", os.Getenv("REKEY_QUEUE"), "URL of this agent's own queue, which gets the events of rotations (default REKEY_QUEUE)")
+	f.news.define(cmd)
 	cmd.Flags().DurationVar(&f.ttl, "ttl", 0, "how long a value is served before it is read again (default 5m)")
 	cmd.Flags().StringVar(&f.readyFile, "ready-file", "", "file that is written once the agent serves, with its address")
 	return cmd
@@ -82,29 +92,36 @@ func (a *app) agent(ctx context.Context, f agentFlags) error {
 		return errors.Join(err, l.Close())
 	}
 	handler := agent.New(client, token, func(o *agent.Options) { o.AnyHost, o.Logger = f.remote, log })
-	return serveWhileFollowing(ctx, handler, l, cfg, f.queue, client)
+	return a.serveWhileFollowing(ctx, handler, l, cfg, f.news, client)
 }
 
 // serveWhileFollowing serves until the interrupt, which is the way in which an
 // agent is meant to end, and then gives its leases up.
-func serveWhileFollowing(ctx context.Context, handler *agent.Agent, l net.Listener, cfg aws.Config, queue string, client *secrets.Client) error {
+func (a *app) serveWhileFollowing(ctx context.Context, handler *agent.Agent, l net.Listener, cfg aws.Config, news newsFlags, client *secrets.Client) error {
 	hearing, stop := context.WithCancel(ctx)
 	var background sync.WaitGroup
-	background.Go(func() { hear(hearing, cfg, queue, client) })
+	background.Go(func() { a.hear(hearing, cfg, news, client) })
 	err := handler.Serve(ctx, l)
 	stop()
 	background.Wait()
 	return errors.Join(err, client.Close(context.WithoutCancel(ctx)))
 }
 
-// hear looks at the bulletin, if there is one, and listens to the queue, if
-// there is one.
-func hear(ctx context.Context, cfg aws.Config, queue string, client *secrets.Client) {
-	if queue == "" {
+// hear follows rotations until ctx ends: by the bulletin, if there is one, and
+// by a queue.
+func (a *app) hear(ctx context.Context, cfg aws.Config, news newsFlags, client *secrets.Client) {
+	var err error
+	switch {
+	case news.bus != "":
+		err = invalidation.Subscribe(ctx, cfg, news.bus, client)
+	case news.queue != "":
+		err = invalidation.Listen(ctx, sqs.NewFromConfig(cfg), news.queue, client)
+	default:
 		client.Run(ctx)
-		return
 	}
-	_ = invalidation.Listen(ctx, sqs.NewFromConfig(cfg), queue, client) // nil, when ctx ends
+	if err != nil {
+		a.note("rekey: warning: %v", err)
+	}
 }
 
 // token is the one that requests have to bear.

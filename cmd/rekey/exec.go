@@ -20,7 +20,7 @@ type execFlags struct {
 	env, envJSON, files []string
 	watch               bool
 	signal              string
-	queue               string
+	news                newsFlags
 	grace               time.Duration
 }
 
@@ -65,7 +65,7 @@ that cannot be run.`,
 	cmd.Flags().BoolVar(&f.watch, "watch", false, "restart the command when a secret rotates")
 	cmd.Flags().StringVar(&f.signal, "signal", "", "send the command this signal, such as HUP, instead of restarting it (implies --watch)")
 	cmd.Flags().DurationVar(&f.grace, "grace", 10*time.Second, "how long a command that is restarted may take to end")
-	cmd.Flags().StringVar(&f.queue, "queue", os.Getenv("REKEY_QUEUE"), "URL of this command's own queue, which gets the events of rotations (default REKEY_QUEUE)")
+	f.news.define(cmd)
 	return cmd
 }
 

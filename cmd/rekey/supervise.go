@@ -38,7 +38,7 @@ func (a *app) exec(ctx context.Context, f execFlags, command []string) error {
 	if err != nil {
 		return err
 	}
-	return s.supervise(ctx, cfg, f.queue)
+	return s.supervise(ctx, cfg, f.news)
 }
 
 // A supervisor runs a command, and runs it again when a secret rotates.
@@ -70,7 +70,7 @@ type supervisor struct {
 type change struct{ done chan struct{} }
 
 // supervise reads the secrets, follows them, and runs the command.
-func (s *supervisor) supervise(ctx context.Context, cfg aws.Config, queue string) (err error) {
+func (s *supervisor) supervise(ctx context.Context, cfg aws.Config, news newsFlags) (err error) {
 	for _, b := range s.bindings { // before the first read, so that no rotation comes in between
 		s.client.OnChange(b.secret, func(_, _ *secrets.Secret) { s.changed() })
 	}
@@ -84,9 +84,9 @@ func (s *supervisor) supervise(ctx context.Context, cfg aws.Config, queue string
 	hearing, stop := context.WithCancel(ctx)
 	var background sync.WaitGroup
 	if !s.watch {
-		queue = "" // news is of no use; but the leases are renewed
+		news = newsFlags{} // of no use; but the leases are renewed
 	}
-	background.Go(func() { hear(hearing, cfg, queue, s.client) })
+	background.Go(func() { s.hear(hearing, cfg, news, s.client) })
 	err = s.loop(ctx)
 	close(s.over)
 	stop()
