@@ -91,6 +91,9 @@ func (a *app) agent(ctx context.Context, f agentFlags) error {
 	if err := a.announceAgent(f, l.Addr()); err != nil {
 		return errors.Join(err, l.Close())
 	}
+	if f.readyFile != "" {
+		defer func() { _ = os.Remove(f.readyFile) }() // it would tell of an agent that is gone
+	}
 	handler := agent.New(client, token, func(o *agent.Options) { o.AnyHost, o.Logger = f.remote, log })
 	return a.serveWhileFollowing(ctx, handler, l, cfg, f.news, client)
 }

@@ -136,7 +136,8 @@ func (s *supervisor) loop(ctx context.Context) error {
 	for {
 		select {
 		case sig := <-signals:
-			ending = ending || sig == os.Interrupt || sig == syscall.SIGTERM
+			// A command may live through an interrupt, as a shell does.
+			ending = ending || sig == syscall.SIGTERM || sig == os.Interrupt && stopping
 			if !s.sharesTerminal(sig) {
 				s.send(sig)
 			}
