@@ -234,23 +234,26 @@ func TestRefreshesAreSpread(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStore()
 		c := New(s, dev)
-		names := make([]string, 100)
-		for i := range names {
-			names[i] = "any" + string(rune('a'+i/26)) + string(rune('a'+i%26))
-			if _, err := c.Get(t.Context(), names[i]); err != nil {
-				t.Fatal(err)
-			}
-		}
-		time.Sleep(4*time.Minute + 29*time.Second) // all are due, none has run out
-		s.set(func(s *store) { s.delay, s.mostBusy = 50*time.Millisecond, 0 })
+		names := numbered(1000)
 		for _, name := range names {
 			if _, err := c.Get(t.Context(), name); err != nil {
 				t.Fatal(err)
 			}
 		}
+		time.Sleep(4*time.Minute + 29*time.Second) // all are due, none has run out
+		s.set(func(s *store) { s.delay, s.mostBusy = 50*time.Millisecond, 0 })
+		began := time.Now()
+		for _, name := range names {
+			if _, err := c.Get(t.Context(), name); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if waited := time.Since(began); waited != 0 {
+			t.Errorf("a thousand reads of values that were due waited %v", waited)
+		}
 		time.Sleep(time.Minute)
-		if s.reads() != 200 || s.mostBusy > 8 {
-			t.Errorf("%d reads, at most %d at once; want 200, at most 8", s.reads(), s.mostBusy)
+		if s.reads() != 2000 || s.mostBusy > 8 {
+			t.Errorf("%d reads, at most %d at once; want 2000, at most 8", s.reads(), s.mostBusy)
 		}
 	})
 }

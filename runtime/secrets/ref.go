@@ -44,6 +44,9 @@ func (r *Ref[T]) Get(ctx context.Context) (T, error) {
 		var zero T
 		return zero, err
 	}
+	if d := r.last.Load(); d != nil && d.of == s.value {
+		return d.value, d.err
+	}
 	return r.decode(s)
 }
 
