@@ -40,6 +40,7 @@ import (
 	"github.com/rekey-go/rekey/internal/local/events"
 	"github.com/rekey-go/rekey/internal/local/iam"
 	"github.com/rekey-go/rekey/internal/local/lambda"
+	"github.com/rekey-go/rekey/internal/local/s3"
 	"github.com/rekey-go/rekey/internal/local/secretsmanager"
 	"github.com/rekey-go/rekey/internal/local/sqs"
 	"github.com/rekey-go/rekey/internal/local/store"
@@ -102,6 +103,7 @@ type Engine struct {
 	Tables  *dynamodb.Service
 	Lambda  *lambda.Service
 	Trail   *cloudtrail.Service
+	Objects *s3.Service
 
 	aws    net.Listener
 	server *http.Server // of aws
@@ -207,15 +209,17 @@ func (e *Engine) open(context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	e.Objects = s3.New(e.clock.Now)
 	e.front()
 	return nil
 }
 
 // front is the door to all services.
 func (e *Engine) front() {
+	objects := e.Objects.Wire()
 	opts := wire.FrontOptions{
 		Region: Region, Account: Account, Now: e.clock.Now, Identify: e.keys.Lookup,
-		Authorize: e.authorize, Recorder: e.Trail, Logger: e.opts.Logger,
+		Authorize: e.authorize, Objects: &objects, Recorder: e.Trail, Logger: e.opts.Logger,
 	}
 	front := wire.NewFront(opts, e.Secrets.Wire(), e.Events.Wire(), e.Queues.Wire(), e.Tables.Wire(), e.Lambda.Wire(), e.Trail.Wire(), sts.Wire())
 	e.server = newServer(e.withControl(front))

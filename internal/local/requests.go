@@ -38,6 +38,8 @@ func (e *Engine) requests(c *wire.Call) []judged {
 		a.queues()
 	case "lambda":
 		a.functions()
+	case "s3":
+		a.about(a.action, c.Target, `"`+c.Target+`"`, nil)
 	case "sts": // everybody may ask who they are
 	default:
 		a.about(a.action, "*", "", nil)

@@ -34,6 +34,8 @@ type FrontOptions struct {
 	// Authorize refuses a call that its caller may not make. If nil,
 	// everything is allowed.
 	Authorize func(c *Call) error
+	// Objects takes the requests to S3. If nil, they are answered with 501.
+	Objects *ObjectStore
 	// Recorder sees every management call. If nil, none is recorded.
 	Recorder Recorder
 	// Logger gets internal failures. If nil, they are not logged.
@@ -86,6 +88,8 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// By it clients know the service's time, which is not theirs.
 	w.Header().Set("Date", f.opts.Now().UTC().Format(http.TimeFormat))
 	switch {
+	case f.opts.Objects != nil && scopeOf(r).service == objects:
+		f.serveObjects(w, r)
 	case r.Header.Get("X-Amz-Target") != "":
 		f.serveJSON(w, r)
 	case r.Method == http.MethodPost && r.URL.Path == "/" && isForm(r):
@@ -93,6 +97,36 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		f.rest.ServeHTTP(w, r)
 	}
+}
+
+// objects is S3's name in the credential scope.
+const objects = "s3"
+
+// serveObjects has S3 answer, which refuses in its own form.
+func (f *Front) serveObjects(w http.ResponseWriter, r *http.Request) {
+	c := f.newCall(r, &Service{Name: objects, EventSource: "s3.amazonaws.com"}, "")
+	var access Access
+	c.Operation, c.Target, access = f.opts.Objects.Identify(r)
+	op := Operation{Access: access, Handle: func(context.Context, *Call) (any, error) {
+		f.opts.Objects.Handler.ServeHTTP(w, r)
+		return nil, nil
+	}}
+	if _, err := f.do(r.Context(), c, op); err != nil {
+		refusal := &Error{Code: "InternalError", Status: http.StatusInternalServerError}
+		if e, ok := errors.AsType[*Error](err); ok {
+			refusal = &Error{Code: "AccessDenied", Message: e.Message, Status: http.StatusForbidden}
+		}
+		w.Header().Set("Content-Type", "application/xml")
+		w.WriteHeader(refusal.Status)
+		_ = xml.NewEncoder(w).Encode(objectError{Code: refusal.Code, Message: refusal.Message, RequestID: c.RequestID}) // as in writeXML
+	}
+}
+
+type objectError struct {
+	XMLName   xml.Name `xml:"Error"`
+	Code      string
+	Message   string
+	RequestID string `xml:"RequestId"`
 }
 
 func isForm(r *http.Request) bool {

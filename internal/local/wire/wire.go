@@ -110,6 +110,15 @@ type Route struct {
 	Serve func(w http.ResponseWriter, r *http.Request, c *Call) error
 }
 
+// An ObjectStore takes the requests that are signed for S3, whose paths are
+// the callers' own.
+type ObjectStore struct {
+	Handler http.Handler
+	// Identify names the operation of a request, and the ARN of what it is
+	// about.
+	Identify func(r *http.Request) (operation, arn string, access Access)
+}
+
 // Op makes an [Operation] of a typed function. In is decoded from the JSON
 // input; members that it does not know are ignored, as AWS ignores them. A nil
 // answer is written as an empty object.
@@ -152,7 +161,8 @@ type Call struct {
 	// Input is the body of a JSON request, an empty object where there was
 	// none, or the form fields of a Query request as an object.
 	Input json.RawMessage
-	// Target is what the path of a REST request names, such as a function.
+	// Target is what the path of a REST request names, such as a function. Of
+	// one to S3 it is the ARN.
 	Target string
 
 	// Resources are what the call was about.

@@ -1,0 +1,14 @@
+// Package s3 is Amazon S3 on the engine: buckets with objects, which a
+// deployment puts its packages in and CloudFormation takes them from.
+//
+// The objects are gofakes3's, in memory: put, get with ranges, copy, list,
+// delete, multipart uploads and versions. What a bucket has beside objects -
+// encryption, the public access block, its policy, the lifecycle, ownership,
+// tags - is kept as the document that was put, answered with the same, and
+// without effect: nothing expires, and nobody but the engine's callers is
+// there to be kept out.
+//
+// Requests come with the bucket in the path, as SDKs send them to an address
+// that is an IP, and as [Service.Wire] takes them. Everything ends with the
+// process, also with a state folder.
+package s3

@@ -1,0 +1,153 @@
+package s3
+
+import (
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/johannesboyne/gofakes3"
+	"github.com/johannesboyne/gofakes3/backend/s3mem"
+
+	"github.com/rekey-go/rekey/internal/local/wire"
+)
+
+// ErrNotFound means that there is no such object, or no such bucket.
+var ErrNotFound = errors.New("no such object")
+
+// maxDocument bounds the documents of a bucket; policies are the largest.
+const maxDocument = 64 << 10
+
+// A Service is S3 of one account. It is safe for concurrent use.
+type Service struct {
+	backend gofakes3.Backend
+	objects http.Handler
+
+	mu        sync.Mutex
+	documents map[string][]byte // :: mu, bucket and subresource
+}
+
+// New returns a service without buckets. The time is that of new objects.
+func New(now func() time.Time) *Service {
+	clock := timeSource(now)
+	backend := s3mem.New(s3mem.WithTimeSource(clock))
+	fake := gofakes3.New(backend, gofakes3.WithTimeSource(clock), gofakes3.WithTimeSkewLimit(0), gofakes3.WithLogger(gofakes3.DiscardLog()))
+	return &Service{backend: backend, objects: fake.Server(), documents: make(map[string][]byte)}
+}
+
+// timeSource is the engine's clock as gofakes3 asks for it.
+type timeSource func() time.Time
+
+func (t timeSource) Now() time.Time                     { return t() }
+func (t timeSource) Since(then time.Time) time.Duration { return t().Sub(then) }
+
+// Object reads an object whole. The error wraps [ErrNotFound] where there is
+// none.
+func (s *Service) Object(bucket, key string) ([]byte, error) {
+	object, err := s.backend.GetObject(bucket, key, nil)
+	switch {
+	case gofakes3.HasErrorCode(err, gofakes3.ErrNoSuchKey), gofakes3.HasErrorCode(err, gofakes3.ErrNoSuchBucket):
+		return nil, fmt.Errorf("s3://%s/%s: %w", bucket, key, ErrNotFound)
+	case err != nil:
+		return nil, fmt.Errorf("reading s3://%s/%s: %w", bucket, key, err)
+	}
+	defer func() { _ = object.Contents.Close() }() // it is in memory
+	return io.ReadAll(object.Contents)
+}
+
+// RemoveBucket removes a bucket; there need not be one. The error says so
+// where it has objects.
+func (s *Service) RemoveBucket(bucket string) error {
+	err := s.backend.DeleteBucket(bucket)
+	if err == nil || gofakes3.HasErrorCode(err, gofakes3.ErrNoSuchBucket) {
+		s.forget(bucket)
+		return nil
+	}
+	return wire.Errorf("BucketNotEmpty", "The bucket you tried to delete is not empty")
+}
+
+// Wire is the service as the front door takes it.
+func (s *Service) Wire() wire.ObjectStore {
+	return wire.ObjectStore{Handler: s, Identify: operationOf}
+}
+
+// ServeHTTP answers one request, whose path is the bucket and the object.
+func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	bucket, key := split(r.URL.Path)
+	if name, ok := subresourceOf(r); ok && key == "" {
+		s.serveDocument(w, r, bucket, name)
+		return
+	}
+	if r.Method == http.MethodDelete && key == "" {
+		defer s.forget(bucket)
+	}
+	s.objects.ServeHTTP(w, r)
+}
+
+// forget drops the documents of a bucket that is gone.
+func (s *Service) forget(bucket string) {
+	if there, err := s.backend.BucketExists(bucket); there || err != nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for name := range s.documents {
+		if strings.HasPrefix(name, bucket+"?") {
+			delete(s.documents, name)
+		}
+	}
+}
+
+func (s *Service) serveDocument(w http.ResponseWriter, r *http.Request, bucket string, sub subresource) {
+	if there, err := s.backend.BucketExists(bucket); !there || err != nil {
+		refuse(w, http.StatusNotFound, "NoSuchBucket", "The specified bucket does not exist")
+		return
+	}
+	key := bucket + "?" + sub.query
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch r.Method {
+	case http.MethodPut:
+		document, err := io.ReadAll(io.LimitReader(r.Body, maxDocument+1))
+		if err != nil || len(document) == 0 || len(document) > maxDocument {
+			refuse(w, http.StatusBadRequest, "MalformedXML", "The XML you provided was not well-formed or did not validate against our published schema")
+			return
+		}
+		s.documents[key] = document
+		w.WriteHeader(sub.put)
+	case http.MethodDelete:
+		delete(s.documents, key)
+		w.WriteHeader(http.StatusNoContent)
+	case http.MethodGet:
+		document, ok := s.documents[key]
+		if !ok {
+			refuse(w, http.StatusNotFound, sub.missing, "The bucket has no such configuration")
+			return
+		}
+		w.Header().Set("Content-Type", sub.contentType())
+		_, _ = w.Write(document) // a caller that went away cannot be told
+	default:
+		refuse(w, http.StatusMethodNotAllowed, "MethodNotAllowed", "The specified method is not allowed against this resource.")
+	}
+}
+
+// refuse answers with an error as S3 writes it.
+func refuse(w http.ResponseWriter, status int, code, message string) {
+	w.Header().Set("Content-Type", "application/xml")
+	w.WriteHeader(status)
+	_ = xml.NewEncoder(w).Encode(struct { // a caller that went away cannot be told
+		XMLName xml.Name `xml:"Error"`
+		Code    string
+		Message string
+	}{Code: code, Message: message})
+}
+
+// split takes a path apart.
+func split(path string) (bucket, key string) {
+	bucket, key, _ = strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	return bucket, key
+}
