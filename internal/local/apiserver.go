@@ -56,6 +56,15 @@ func (a *apiServer) serve() { _ = a.server.Serve(a.listener) } // it ends with E
 
 func (a *apiServer) url() string { return "http://" + a.listener.Addr().String() }
 
+// closeAPI takes the routes away, and the port unless it is that of [Start].
+func (e *deployment) closeAPI() error {
+	if e.api == e.Engine.api {
+		e.api.route(e.Engine, nil)
+		return nil
+	}
+	return e.api.close(context.Background())
+}
+
 // close ends it, open requests too.
 func (a *apiServer) close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, closeWait)

@@ -20,6 +20,12 @@ func (e *deployment) load(r template.Resource, p *functionProperties, f *lambda.
 	if f.Command, unknown = e.opts.Command(p.CodeURI); unknown == nil {
 		return nil
 	}
+	if bucket, key, ok := strings.Cut(strings.TrimPrefix(p.CodeURI, objectScheme), "/"); ok && strings.HasPrefix(p.CodeURI, objectScheme) {
+		if err := e.loadObject(f, bucket, key); err != nil {
+			return r.Errorf("build it for this machine or for Linux on arm64, with the bootstrap at the top of the zip file", "function %q: %v", r.ID, err)
+		}
+		return nil
+	}
 	source := p.CodeURI
 	if !filepath.IsAbs(source) {
 		source = filepath.Join(filepath.Dir(e.file), source)

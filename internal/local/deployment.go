@@ -2,7 +2,6 @@ package local
 
 import (
 	"errors"
-	"maps"
 	"slices"
 
 	"github.com/rekey-go/rekey/internal/local/httpapi"
@@ -25,6 +24,7 @@ type deployment struct {
 	// strict refuses names that are taken, as CloudFormation does. Without it
 	// they are of a state folder, and taken over.
 	strict bool
+	before *deployment // of the same stack; nil for the first
 	plan   *template.Plan
 
 	api        *apiServer // nil until the template has one
@@ -78,19 +78,24 @@ func (e *deployment) provision() error {
 
 // make makes a resource, or changes the one that is there.
 func (e *deployment) make(r template.Resource) error {
+	e.texts[r.ID] = e.plan.Texts(r.ID)
 	maker, ok := makers[r.Type]
 	if !ok {
 		e.warn(r.File, r.Line, r.Column, "the engine has no %s; %s is left out", r.Type, r.ID)
 		return nil
 	}
+	if e.before != nil {
+		delete(e.before.parts, r.ID) // they are this deployment's to remove
+	}
 	if err := e.removeParts(r.ID); err != nil {
 		return err
 	}
 	e.making = r.ID
-	texts := e.plan.Texts(r.ID)
 	delete(e.whole, r.ID)
 	err := maker(e, r)
-	e.texts[r.ID] = texts
+	if ref, _, ok := e.plan.Made(r.ID); ok && err == nil {
+		e.kept[r.ID] = ref
+	}
 	return err
 }
 
@@ -142,7 +147,22 @@ func backwards(undo []func() error) error {
 // nameFor is a name for what the template leaves open.
 func (e *deployment) nameFor(id string) string { return e.prefix + id }
 
-// inherit takes a resource over from an earlier deployment of the same stack.
+// follow makes the deployment the next of a stack: it starts with what both
+// templates have.
+func (e *deployment) follow(from *deployment) {
+	e.before, e.prefix, e.file, e.api = from, from.prefix, from.file, from.api
+	types := map[string]string{}
+	for _, r := range from.plan.Resources() {
+		types[r.ID] = r.Type
+	}
+	for _, r := range e.plan.Resources() {
+		if types[r.ID] == r.Type {
+			e.inherit(from, r.ID)
+		}
+	}
+}
+
+// inherit takes a resource over.
 func (e *deployment) inherit(from *deployment, id string) {
 	ref, attributes, ok := from.plan.Made(id)
 	if !ok {
@@ -151,7 +171,7 @@ func (e *deployment) inherit(from *deployment, id string) {
 	e.plan.Set(id, ref, attributes)
 	e.kept[id] = ref
 	e.texts[id] = from.texts[id]
-	e.whole[id], e.parts[id] = from.whole[id], from.parts[id]
+	e.whole[id], e.parts[id] = slices.Clone(from.whole[id]), slices.Clone(from.parts[id])
 	if arn, ok := from.functions[id]; ok {
 		e.functions[id] = arn
 	}
@@ -162,5 +182,17 @@ func (e *deployment) inherit(from *deployment, id string) {
 	}
 }
 
-// same reports whether a resource is defined as it was made.
-func (e *deployment) same(id string) bool { return maps.Equal(e.texts[id], e.plan.Texts(id)) }
+// restore makes a resource what it was before a later deployment of the stack.
+func (e *deployment) restore(id string, later *deployment) error {
+	err := later.removeParts(id)
+	now, _, _ := later.plan.Made(id)
+	if then, _, _ := e.plan.Made(id); now != then {
+		err = errors.Join(err, later.remove(id))
+	}
+	for _, r := range e.plan.Resources() {
+		if r.ID == id {
+			err = errors.Join(err, e.make(r))
+		}
+	}
+	return err
+}

@@ -209,6 +209,7 @@ func (e *deployment) addQueue(functionARN, _ string, properties *yaml.Node) erro
 }
 
 func (e *deployment) makeHTTPAPI(r template.Resource) error {
+	e.undo(func() error { return e.closeAPI() })
 	if e.api == nil {
 		var err error
 		if e.api, err = newAPIServer(context.Background(), 0); err != nil {

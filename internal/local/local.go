@@ -23,6 +23,7 @@
 package local
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,6 +36,7 @@ import (
 	"time"
 
 	"github.com/rekey-go/rekey/internal/local/clock"
+	"github.com/rekey-go/rekey/internal/local/cloudformation"
 	"github.com/rekey-go/rekey/internal/local/cloudtrail"
 	"github.com/rekey-go/rekey/internal/local/dynamodb"
 	"github.com/rekey-go/rekey/internal/local/events"
@@ -64,6 +66,9 @@ type Options struct {
 	// Parameters of the template; Defaults, where the template has such a
 	// parameter, and else its own defaults stand for those left out.
 	Parameters, Defaults map[string]string
+	// StackName is the template's as a stack of CloudFormation. If empty, it is
+	// "rekey".
+	StackName string
 	// Port is that of the AWS endpoint and APIPort that of the HTTP API, on
 	// 127.0.0.1. Zero takes a free one.
 	Port, APIPort int
@@ -104,12 +109,14 @@ type Engine struct {
 	Lambda  *lambda.Service
 	Trail   *cloudtrail.Service
 	Objects *s3.Service
+	Stacks  *cloudformation.Service
 
 	aws    net.Listener
 	server *http.Server // of aws
 	keys   *iam.Keys
 	access *access
 	main   *deployment // the template of Start
+	api    *apiServer  // its HTTP API
 	// deployed are all deployments, by which ARNs are named.
 	deployed index[*deployment, bool]
 }
@@ -124,12 +131,13 @@ func Start(ctx context.Context, opts Options) (*Engine, error) {
 	if opts.Logs == nil {
 		opts.Logs = io.Discard
 	}
+	opts.StackName = cmp.Or(opts.StackName, "rekey")
 	e := &Engine{opts: opts}
 	var err error
 	if e.access, err = newAccess(opts.NoIAM); err != nil {
 		return nil, err
 	}
-	e.main, err = e.newDeployment(opts.TemplateFile, opts.Template, template.Inputs{Parameters: opts.Parameters, Defaults: opts.Defaults, StackName: "rekey"})
+	e.main, err = e.newDeployment(opts.TemplateFile, opts.Template, template.Inputs{Parameters: opts.Parameters, Defaults: opts.Defaults, StackName: e.opts.StackName})
 	if err != nil {
 		return nil, err
 	}
@@ -149,12 +157,18 @@ func (e *Engine) listen(ctx context.Context) (err error) {
 	if e.aws, err = lc.Listen(ctx, "tcp", loopback(e.opts.Port)); err != nil {
 		return fmt.Errorf("taking the port of the AWS endpoint: %w", err)
 	}
-	e.main.api, err = newAPIServer(ctx, e.opts.APIPort)
+	e.api, err = newAPIServer(ctx, e.opts.APIPort)
+	e.main.api = e.api
 	return err
 }
 
 // provision makes what the template has.
-func (e *Engine) provision(context.Context) error { return e.main.provision() }
+func (e *Engine) provision(context.Context) error {
+	if err := e.main.provision(); err != nil {
+		return err
+	}
+	return e.adoptMain()
+}
 
 func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 
@@ -210,6 +224,9 @@ func (e *Engine) open(context.Context) (err error) {
 		return err
 	}
 	e.Objects = s3.New(e.clock.Now)
+	e.Stacks = cloudformation.New(cloudformation.Options{
+		Account: Account, Region: Region, Now: e.clock.Now, Provider: provider{e}, Logger: e.opts.Logger,
+	})
 	e.front()
 	return nil
 }
@@ -221,7 +238,7 @@ func (e *Engine) front() {
 		Region: Region, Account: Account, Now: e.clock.Now, Identify: e.keys.Lookup,
 		Authorize: e.authorize, Objects: &objects, Recorder: e.Trail, Logger: e.opts.Logger,
 	}
-	front := wire.NewFront(opts, e.Secrets.Wire(), e.Events.Wire(), e.Queues.Wire(), e.Tables.Wire(), e.Lambda.Wire(), e.Trail.Wire(), sts.Wire())
+	front := wire.NewFront(opts, e.Secrets.Wire(), e.Events.Wire(), e.Queues.Wire(), e.Tables.Wire(), e.Lambda.Wire(), e.Trail.Wire(), e.Stacks.Wire(), sts.Wire())
 	e.server = newServer(e.withControl(front))
 }
 
@@ -245,14 +262,14 @@ func newServer(h http.Handler) *http.Server {
 // serve opens the ports.
 func (e *Engine) serve() {
 	go func() { _ = e.server.Serve(e.aws) }() // it ends with ErrServerClosed
-	go e.main.api.serve()
+	go e.api.serve()
 }
 
 // Endpoint is the URL of the AWS services, for AWS_ENDPOINT_URL.
 func (e *Engine) Endpoint() string { return "http://" + e.aws.Addr().String() }
 
 // APIURL is the URL of the HTTP API.
-func (e *Engine) APIURL() string { return e.main.api.url() }
+func (e *Engine) APIURL() string { return e.api.url() }
 
 // Clock is the engine's time.
 func (e *Engine) Clock() *clock.Clock { return e.clock }
@@ -286,6 +303,9 @@ func (e *Engine) Close(ctx context.Context) error {
 	}
 	if e.aws != nil {
 		_ = e.aws.Close() // a server that served has closed it
+	}
+	if e.Stacks != nil {
+		e.Stacks.Close()
 	}
 	for d := range e.deployed.each {
 		if d.api != nil {

@@ -74,6 +74,8 @@ func (e *deployment) makeSecret(r template.Resource) error {
 		if taken := e.Secrets.Taken(p.Name); e.strict && taken != nil {
 			return refused(r, taken)
 		}
+	} else if e.Secrets.Taken(p.Name) == nil {
+		return refused(r, wire.Errorf("ResourceNotFoundException", "Secrets Manager can't find the specified secret."))
 	}
 	arn, err := e.Secrets.Provision(secretsmanager.Definition{
 		Name: p.Name, Description: p.Description, KMSKeyID: p.KmsKeyID, Tags: tags,

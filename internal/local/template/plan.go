@@ -71,9 +71,33 @@ func (t *Template) Plan(in Inputs) (*Plan, error) {
 	return p, p.order()
 }
 
+// A Parameter is one that a template takes.
+type Parameter struct {
+	Name, Type, Description string
+	// Default is nil where a value has to be given.
+	Default *string
+	// NoEcho says that the value is not to be shown.
+	NoEcho bool
+}
+
+// Parameters are those that the template takes, in the order of the file.
+func (t *Template) Parameters() ([]Parameter, error) {
+	var all []Parameter
+	for _, name := range t.parameters.names {
+		var about parameter
+		if err := t.parameters.nodes[name].Decode(&about); err != nil {
+			return nil, t.yamlError(err)
+		}
+		all = append(all, Parameter{name, about.Type, about.Description, about.Default, about.NoEcho})
+	}
+	return all, nil
+}
+
 // parameter is what the template says of a parameter.
 type parameter struct {
 	Type                  string   `yaml:"Type"`
+	Description           string   `yaml:"Description"`
+	NoEcho                bool     `yaml:"NoEcho"`
 	Default               *string  `yaml:"Default"`
 	AllowedValues         []string `yaml:"AllowedValues"`
 	AllowedPattern        string   `yaml:"AllowedPattern"`
@@ -245,6 +269,15 @@ func (p *Plan) Resources() []Resource { return slices.Clone(p.resources) }
 // Parameter is the value of a parameter; empty where there is none.
 func (p *Plan) Parameter(name string) string { return p.values[name] }
 
+// Parameters are the values of all parameters.
+func (p *Plan) Parameters() map[string]string {
+	all := make(map[string]string)
+	for _, name := range p.template.parameters.names {
+		all[name] = p.values[name]
+	}
+	return all
+}
+
 // Set tells what Ref and GetAtt of a resource give from now on.
 func (p *Plan) Set(id, ref string, attributes map[string]string) {
 	p.mu.Lock()
@@ -306,13 +339,23 @@ func (p *Plan) Texts(id string) map[string]string {
 		case node == noValue:
 			continue
 		}
-		text, err := yaml.Marshal(node)
-		if err != nil {
-			text = []byte(err.Error())
-		}
-		all[key.Value] = string(text)
+		all[key.Value] = canonical(node)
 	}
 	return all
+}
+
+// canonical is a value as YAML that does not depend on how it was written:
+// order, anchors, quotes, comments.
+func canonical(node *yaml.Node) string {
+	var value any
+	if err := node.Decode(&value); err != nil {
+		return err.Error()
+	}
+	text, err := yaml.Marshal(value)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
 }
 
 // Outputs evaluates the template's outputs.

@@ -1,0 +1,237 @@
+package cloudformation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/rekey-go/rekey/internal/local/wire"
+)
+
+// Options configure a [Service].
+type Options struct {
+	Account, Region string
+	// Now is the engine's clock.
+	Now      func() time.Time
+	Provider Provider
+	// Logger gets what goes wrong beside a call. If nil, it is silent.
+	Logger *slog.Logger
+}
+
+// A Service is CloudFormation of one account and region. It is safe for
+// concurrent use.
+type Service struct {
+	opts Options
+	work sync.WaitGroup
+	// operating is held by the operation that makes or removes resources: one
+	// at a time, over all stacks.
+	operating sync.Mutex
+
+	mu     sync.Mutex
+	closed bool
+	stacks []*stack // :: mu, the oldest first, deleted ones too
+}
+
+// New returns a service without stacks.
+func New(opts Options) *Service {
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Service{opts: opts}
+}
+
+// Close waits for the operation that is under way.
+func (s *Service) Close() {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	s.work.Wait()
+}
+
+// Adopt lists a deployment that was made otherwise as a stack: that of the
+// engine's own template.
+func (s *Service) Adopt(d Definition, deployment Deployment) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.newStackLocked(d.StackName)
+	st.body, st.parameters, st.deployment = d.Body, d.Parameters, deployment
+	for _, r := range deployment.Resources() {
+		s.toldLocked(st, r, "CREATE"+complete, r.Note, deployment.PhysicalID(r.LogicalID))
+	}
+	var err error
+	if st.told, err = s.parameters(d); err != nil {
+		return err
+	}
+	if st.outputs, err = deployment.Outputs(); err != nil {
+		return err
+	}
+	s.stateLocked(st, "CREATE"+complete, "")
+	return nil
+}
+
+// newStackLocked makes a stack without anything.
+func (s *Service) newStackLocked(name string) *stack {
+	st := &stack{
+		name: name, id: s.arn("stack/" + name + "/" + wire.NewID()), created: s.opts.Now(),
+		status: reviewing, resources: make(map[string]*resource),
+	}
+	s.stacks = append(s.stacks, st)
+	return st
+}
+
+func (s *Service) arn(rest string) string {
+	return fmt.Sprintf("arn:aws:cloudformation:%s:%s:%s", s.opts.Region, s.opts.Account, rest)
+}
+
+// findLocked finds a stack by its id, or a live one by its name.
+func (s *Service) findLocked(nameOrID string) (*stack, error) {
+	for _, st := range slices.Backward(s.stacks) {
+		if st.id == nameOrID || st.name == nameOrID && st.live() {
+			return st, nil
+		}
+	}
+	return nil, invalid("Stack with id %s does not exist", nameOrID)
+}
+
+// invalid is CloudFormation's refusal of nearly everything.
+func invalid(format string, args ...any) *wire.Error {
+	return wire.Unmodelled("ValidationError", format, args...)
+}
+
+// parameters are those of a template with their values.
+func (s *Service) parameters(d Definition) ([]Parameter, error) {
+	all, err := s.opts.Provider.Template(d.Body)
+	for i := range all {
+		all[i].Value = all[i].Default
+		if value, ok := d.Parameters[all[i].Name]; ok {
+			all[i].Value = value
+		}
+	}
+	return all, err
+}
+
+// toldLocked notes what happened to a resource.
+func (s *Service) toldLocked(st *stack, r Resource, status, reason, physicalID string) {
+	known := st.resources[r.LogicalID]
+	if known == nil {
+		known = &resource{logicalID: r.LogicalID}
+		st.resources[r.LogicalID] = known
+		st.order = append(st.order, r.LogicalID)
+	}
+	known.kind, known.policy = r.kind(), r.DeletionPolicy
+	known.status, known.reason, known.at = status, reason, s.opts.Now()
+	if physicalID != "" {
+		known.physicalID = physicalID
+	}
+	st.events = append(st.events, event{
+		id: r.LogicalID + "-" + status + "-" + wire.NewID(), logicalID: r.LogicalID, physicalID: known.physicalID, kind: known.kind,
+		status: status, reason: reason, at: known.at, token: st.token,
+	})
+}
+
+func (s *Service) told(st *stack, r Resource, status, reason, physicalID string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.toldLocked(st, r, status, reason, physicalID)
+}
+
+// stateLocked moves a stack to a status.
+func (s *Service) stateLocked(st *stack, status, reason string) {
+	st.status, st.reason = status, reason
+	st.events = append(st.events, event{
+		id: wire.NewID(), logicalID: st.name, physicalID: st.id, kind: stackType,
+		status: status, reason: reason, at: s.opts.Now(), token: st.token,
+	})
+}
+
+func (s *Service) state(st *stack, status, reason string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stateLocked(st, status, reason)
+}
+
+// begin runs an operation beside the caller, who holds the lock.
+func (s *Service) beginLocked(operate func()) error {
+	if s.closed {
+		return errors.New("the service is closed")
+	}
+	s.work.Go(func() {
+		s.operating.Lock()
+		defer s.operating.Unlock()
+		operate()
+	})
+	return nil
+}
+
+// template reads the template of a call, given as text or by its URL, or the
+// stack's own.
+func (s *Service) template(f form, st *stack) ([]byte, error) {
+	switch body, url := f["TemplateBody"], f["TemplateURL"]; {
+	case body != "":
+		return []byte(body), nil
+	case url != "":
+		data, err := s.opts.Provider.Object(url)
+		if err != nil {
+			return nil, invalid("%v", err)
+		}
+		return data, nil
+	case f["UsePreviousTemplate"] == "true" && st != nil && st.body != nil:
+		return st.body, nil
+	default:
+		return nil, invalid("Either Template URL or Template Body must be specified.")
+	}
+}
+
+// A form is a Query request's members, flattened.
+type form map[string]string
+
+// list are the entries of a list of structures: "Parameters.member.1.Name".
+func (f form) list(name string) []form {
+	var all []form
+	for i := 1; ; i++ {
+		prefix := fmt.Sprintf("%s.member.%d", name, i)
+		entry := make(form)
+		for key, value := range f {
+			if key == prefix {
+				entry[""] = value
+			} else if rest, ok := strings.CutPrefix(key, prefix+"."); ok {
+				entry[rest] = value
+			}
+		}
+		if len(entry) == 0 {
+			return all
+		}
+		all = append(all, entry)
+	}
+}
+
+// texts are the entries of a list of texts.
+func (f form) texts(name string) []string {
+	var all []string
+	for _, entry := range f.list(name) {
+		all = append(all, entry[""])
+	}
+	return all
+}
+
+// contextless is what a handler has to do with its context: nothing.
+type handler func(f form) (any, error)
+
+func (s *Service) operation(access wire.Access, fn handler) wire.Operation {
+	return wire.Operation{Access: access, Redact: []string{"TemplateBody"}, Handle: func(_ context.Context, c *wire.Call) (any, error) {
+		var f form
+		if err := decode(c.Input, &f); err != nil {
+			return nil, err
+		}
+		out, err := fn(f)
+		if err != nil {
+			return nil, err
+		}
+		return answer{operation: c.Operation, result: out, requestID: c.RequestID}, nil
+	}}
+}
