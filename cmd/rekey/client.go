@@ -23,8 +23,7 @@ import (
 // config loads what the aws CLI loads. For an endpoint on this machine it
 // supplies region and credentials where there are none, since `rekey up`
 // takes any.
-func (a *app) config(ctx context.Context) (aws.Config, error) {
-	var opts []func(*config.LoadOptions) error
+func (a *app) config(ctx context.Context, opts ...func(*config.LoadOptions) error) (aws.Config, error) {
 	if onThisMachine(os.Getenv("AWS_ENDPOINT_URL")) {
 		if os.Getenv("AWS_ACCESS_KEY_ID") == "" && os.Getenv("AWS_PROFILE") == "" {
 			opts = append(opts, config.WithCredentialsProvider(credentials.NewStaticCredentialsProvider(stack.Operator, stack.Operator, "")))

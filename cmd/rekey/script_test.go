@@ -60,10 +60,11 @@ func TestScripts(t *testing.T) {
 			return cond == "postgres" && (err == nil || os.Getenv("REQUIRE_ENGINES") != ""), nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"ready":   ready,
-			"nowhere": nowhere,
-			"setfrom": setFrom,
-			"waitfor": waitFor,
+			"ready":      ready,
+			"nowhere":    nowhere,
+			"bootstraps": bootstraps(t),
+			"setfrom":    setFrom,
+			"waitfor":    waitFor,
 		},
 	})
 }

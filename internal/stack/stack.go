@@ -5,6 +5,7 @@
 package stack
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -113,7 +114,7 @@ func (s *Stack) startDatabase(ctx context.Context, opts *Options) error {
 
 func (s *Stack) startEngine(ctx context.Context, opts *Options) (err error) {
 	s.Engine, err = local.Start(ctx, local.Options{
-		Template: opts.Template, TemplateFile: opts.TemplateFile, Parameters: opts.Parameters, Defaults: opts.Defaults,
+		Template: opts.Template, TemplateFile: opts.TemplateFile, StackName: Name(cmp.Or(opts.Parameters["Stage"], opts.Defaults["Stage"], "dev")), Parameters: opts.Parameters, Defaults: opts.Defaults,
 		Port: opts.Port, APIPort: opts.APIPort, StateDir: opts.StateDir, Passphrase: opts.Passphrase, TrailDelay: opts.TrailDelay,
 		Command: opts.Command, NoIAM: opts.NoIAM, Logs: opts.Logs, Logger: opts.Logger,
 	})
@@ -194,6 +195,9 @@ func (s *Stack) Config() aws.Config {
 // Operator is the access key of the person at the keyboard, by which the
 // trail names them.
 const Operator = "operator"
+
+// Name is that of the stack of a stage, here and on AWS.
+func Name(stage string) string { return "rekey-" + stage }
 
 // Close ends everything that was started.
 func (s *Stack) Close(ctx context.Context) error {

@@ -1,0 +1,153 @@
+package deploy
+
+import (
+	"archive/zip"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/klauspost/compress/flate"
+	"golang.org/x/sync/errgroup"
+)
+
+// ErrNoSource means that there is nothing to build the functions of.
+var ErrNoSource = errors.New("the functions' source is not here")
+
+// bootstrap is what Lambda starts of a function with an OS-only runtime.
+const bootstrap = "bootstrap"
+
+// A Package is the deployment package of a function.
+type Package struct {
+	// CodeURI is what the template says of the function's code:
+	// functions/login/bootstrap.
+	CodeURI string
+	// Program is the bootstrap, and Hash its SHA-256 in hex, which names the
+	// package too: it is made of nothing else.
+	Program []byte
+	Hash    string
+}
+
+// Zip makes the package's file.
+func (p Package) Zip() ([]byte, error) {
+	archive, err := pack(p.Program)
+	if err != nil {
+		return nil, fmt.Errorf("packing %s: %w", p.CodeURI, err)
+	}
+	return archive, nil
+}
+
+// Source says where bootstraps come from.
+type Source struct {
+	// Root is the folder with the module's go.mod, to build from.
+	Root string
+	// Artifacts is a folder with bootstraps that are built already, at
+	// CodeUri/bootstrap, as `make build` leaves them in dist. If it is empty
+	// they are built.
+	Artifacts string
+}
+
+// FindSource looks for the module in a folder and those above it. The error
+// wraps [ErrNoSource].
+func FindSource(dir, module string) (Source, error) {
+	for at := dir; ; at = filepath.Dir(at) {
+		data, err := os.ReadFile(filepath.Join(at, "go.mod")) //nolint:gosec // a go.mod on the way up.
+		if err == nil && strings.HasPrefix(string(data), "module "+module+"\n") {
+			return Source{Root: at}, nil
+		}
+		if at == filepath.Dir(at) {
+			return Source{}, fmt.Errorf("%w: neither %s nor a folder above it has the module %s", ErrNoSource, dir, module)
+		}
+	}
+}
+
+// Build makes the packages of functions, named by their CodeUri, several at a
+// time. What was built before and has not changed is not linked again.
+func Build(ctx context.Context, from Source, codeURIs []string) ([]Package, error) {
+	packages := make([]Package, len(codeURIs))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for i, uri := range codeURIs {
+		group.Go(func() (err error) {
+			packages[i], err = buildOne(ctx, from, uri)
+			return err
+		})
+	}
+	return packages, group.Wait()
+}
+
+func buildOne(ctx context.Context, from Source, uri string) (Package, error) {
+	file := filepath.Join(from.Artifacts, filepath.FromSlash(uri), bootstrap)
+	if from.Artifacts == "" {
+		cache, err := os.UserCacheDir()
+		if err != nil {
+			return Package{}, fmt.Errorf("finding a folder for what is built: %w", err)
+		}
+		file = filepath.Join(cache, "rekey", "build", name(from.Root), filepath.FromSlash(uri), bootstrap)
+		if err := compile(ctx, from.Root, uri, file); err != nil {
+			return Package{}, err
+		}
+	}
+	program, err := os.ReadFile(file) //nolint:gosec // what was built, or is to be deployed.
+	if err != nil {
+		return Package{}, fmt.Errorf("reading the bootstrap of %s: %w", uri, err)
+	}
+	return Package{CodeURI: uri, Program: program, Hash: hash(program)}, nil
+}
+
+// name tells checkouts apart.
+func name(root string) string { return filepath.Base(root) + "-" + hash([]byte(root))[:8] }
+
+func hash(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}
+
+// compile builds a bootstrap as AWS Lambda wants it. The go command leaves a
+// file that is up to date as it is.
+func compile(ctx context.Context, root, uri, file string) error {
+	pkg := "./" + path.Clean(uri)
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-tags", "lambda.norpc", "-ldflags", "-s -w", "-o", file, pkg) //nolint:gosec // a package of the module.
+	cmd.Dir = root
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=arm64")
+	out, err := cmd.CombinedOutput()
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, exec.ErrNotFound):
+		return fmt.Errorf("building %s: %w: there is no go command", uri, ErrNoSource)
+	case err != nil:
+		return fmt.Errorf("building %s: %w: %s", uri, err, bytes.TrimSpace(out))
+	}
+	return nil
+}
+
+// pack makes a zip file that depends on nothing but the program.
+func pack(program []byte) ([]byte, error) {
+	var out bytes.Buffer
+	w := zip.NewWriter(&out)
+	w.RegisterCompressor(zip.Deflate, func(to io.Writer) (io.WriteCloser, error) {
+		return flate.NewWriter(to, flate.BestCompression)
+	})
+	header := &zip.FileHeader{Name: bootstrap, Method: zip.Deflate, Modified: time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)}
+	header.SetMode(0o755)
+	file, err := w.CreateHeader(header)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := file.Write(program); err != nil {
+		return nil, err
+	}
+	err = w.Close()
+	return out.Bytes(), err
+}
