@@ -1,0 +1,265 @@
+package deploy_test
+
+import (
+	"archive/zip"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/rekey-go/rekey"
+	"github.com/rekey-go/rekey/internal/deploy"
+)
+
+const module = "github.com/rekey-go/rekey"
+
+func ExampleReadTemplate() {
+	template, err := deploy.ReadTemplate("template.yaml", []byte(`
+Resources:
+  Hello:
+    Type: AWS::Serverless::Function
+    Properties: {CodeUri: functions/hello/bootstrap}
+`))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	packaged, err := template.Packaged(map[string]string{"functions/hello/bootstrap": "s3://artifacts/hello.zip"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Print(string(packaged))
+	// Output:
+	// Resources:
+	//   Hello:
+	//     Type: AWS::Serverless::Function
+	//     Properties: {CodeUri: 's3://artifacts/hello.zip'}
+}
+
+func ownTemplate(t *testing.T) *deploy.Template {
+	t.Helper()
+	template, err := deploy.ReadTemplate("template.yaml", rekey.Template)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return template
+}
+
+func TestThePackagedTemplateHasNoAliases(t *testing.T) {
+	t.Parallel()
+	template := ownTemplate(t)
+	places := map[string]string{}
+	for _, uri := range template.CodeURIs() {
+		places[uri] = "s3://artifacts/" + filepath.Base(filepath.Dir(uri)) + ".zip"
+	}
+	body, err := template.Packaged(places)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(body), "CodeUri: functions/") {
+		t.Error("a function has its code in a local folder")
+	}
+	var root yaml.Node
+	if err := yaml.Unmarshal(body, &root); err != nil {
+		t.Fatal(err)
+	}
+	if at := alias(&root); at != nil {
+		t.Errorf("line %d has an anchor or alias, which CloudFormation does not take", at.Line)
+	}
+	if _, err := ownTemplate(t).Packaged(nil); err == nil {
+		t.Error("a template was packaged whose functions have no package")
+	}
+}
+
+// alias finds a node that is one, or has a name for others to stand for it.
+func alias(node *yaml.Node) *yaml.Node {
+	if node.Kind == yaml.AliasNode || node.Anchor != "" {
+		return node
+	}
+	for _, part := range node.Content {
+		if at := alias(part); at != nil {
+			return at
+		}
+	}
+	return nil
+}
+
+func TestRetainedHasWhatIsTakenOverAlone(t *testing.T) {
+	t.Parallel()
+	body, err := ownTemplate(t).Retained([]string{"DatabaseCredentials"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got struct {
+		Resources map[string]struct {
+			Properties map[string]any `yaml:"Properties"`
+		} `yaml:"Resources"`
+		Outputs any `yaml:"Outputs"`
+	}
+	if err := yaml.Unmarshal(body, &got); err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Resources) != 1 || got.Outputs != nil {
+		t.Errorf("it has %d resources and the outputs %v, want one and none", len(got.Resources), got.Outputs)
+	}
+	properties := got.Resources["DatabaseCredentials"].Properties
+	if _, ok := properties["KmsKeyId"]; ok || properties["Name"] == nil {
+		t.Errorf("the properties are %v, want those that need no other resource", properties)
+	}
+	if body, err = ownTemplate(t).Retained([]string{"DatabaseCredentials", "Key"}); err != nil || !strings.Contains(string(body), "KmsKeyId: !GetAtt Key.Arn") {
+		t.Errorf("with its key, the secret has no KmsKeyId: %v", err)
+	}
+}
+
+func TestHeldAreTheSecretsByTheirNames(t *testing.T) {
+	t.Parallel()
+	held, err := ownTemplate(t).Held(map[string]string{"Stage": "prod"}, "eu-west-1", "123456789012", "rekey-prod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := map[string]string{}
+	for _, h := range held {
+		names[h.ID] = h.Name
+	}
+	for id, want := range map[string]string{"DatabaseCredentials": "prod-database-credentials", "ExternalApiKeys": "prod-external-api-keys", "Key": ""} {
+		if got, ok := names[id]; !ok || got != want {
+			t.Errorf("%s is held as %q, %v; want %q", id, got, ok, want)
+		}
+	}
+}
+
+func TestImportsTakeTheKeyWhereThereIsOne(t *testing.T) {
+	t.Parallel()
+	held := []deploy.Held{{ID: "Key", Type: "AWS::KMS::Key"}}
+	secret := func(id, key string) deploy.Leftover {
+		return deploy.Leftover{Held: deploy.Held{ID: id, Type: "AWS::SecretsManager::Secret"}, ARN: "arn:" + id, KeyID: key}
+	}
+	tests := map[string]struct {
+		left []deploy.Leftover
+		want string // the key
+	}{
+		"one key":                 {[]deploy.Leftover{secret("A", "arn:aws:kms:r:1:key/k1"), secret("B", "k1")}, "k1"},
+		"none":                    {[]deploy.Leftover{secret("A", "")}, ""},
+		"two, which do not agree": {[]deploy.Leftover{secret("A", "k1"), secret("B", "k2")}, ""},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := deploy.Imports(tt.left, held)
+			if got["Key"].Value != tt.want || got["A"].Value != "arn:A" {
+				t.Errorf("Imports = %+v, want the key %q and the secret", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestDangerousChangesLoseWhatIsHeld(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		change deploy.Change
+		want   bool
+	}{
+		"a secret that is replaced":  {deploy.Change{Action: "Modify", Type: "AWS::SecretsManager::Secret", Replaces: true}, true},
+		"a secret that is changed":   {deploy.Change{Action: "Modify", Type: "AWS::SecretsManager::Secret"}, false},
+		"a table that is removed":    {deploy.Change{Action: "Remove", Type: "AWS::DynamoDB::Table"}, true},
+		"a key that is let go":       {deploy.Change{Action: "Remove", Type: "AWS::KMS::Key", Kept: true}, false},
+		"a function that is removed": {deploy.Change{Action: "Remove", Type: "AWS::Lambda::Function"}, false},
+	}
+	for name, tt := range tests {
+		if got := tt.change.Dangerous(); got != tt.want {
+			t.Errorf("%s: Dangerous() = %v", name, got)
+		}
+	}
+}
+
+func TestThePackageIsTheProgramAndNothingElse(t *testing.T) {
+	t.Parallel()
+	p := deploy.Package{CodeURI: "functions/x/bootstrap", Program: []byte("#!/bin/sh\n")}
+	first, err := p.Zip()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if second, err := p.Zip(); err != nil || !bytes.Equal(first, second) {
+		t.Errorf("the same program gave two files, %v", err)
+	}
+	archive, err := zip.NewReader(bytes.NewReader(first), int64(len(first)))
+	if err != nil || len(archive.File) != 1 {
+		t.Fatalf("the package has %d files, %v", len(archive.File), err)
+	}
+	file := archive.File[0]
+	content, err := file.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := io.ReadAll(content); file.Name != "bootstrap" || file.Mode() != 0o755 || string(got) != "#!/bin/sh\n" {
+		t.Errorf("the package has %s %v %q", file.Name, file.Mode(), got)
+	}
+}
+
+func TestTheSourceIsLookedForUpwards(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	below := filepath.Join(root, "a", "b")
+	if err := os.MkdirAll(below, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := deploy.FindSource(below, module); !errors.Is(err, deploy.ErrNoSource) {
+		t.Errorf("FindSource of an empty folder: %v, want ErrNoSource", err)
+	}
+	if err := os.WriteFile(filepath.Join(root, "go.mod"), []byte("module "+module+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if from, err := deploy.FindSource(below, module); err != nil || from.Root != root {
+		t.Errorf("FindSource = %+v, %v; want %s", from, err, root)
+	}
+}
+
+// maxZip is what AWS's copying and unpacking of a package is to stay within.
+const maxZip = 6_000_000
+
+// TestThePackagesAreSmall builds the functions as a deployment does, and tells
+// the sizes.
+func TestThePackagesAreSmall(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("NOT TESTED: building all functions for arm64 takes a minute")
+	}
+	from, err := deploy.FindSource(must(os.Getwd()), module)
+	if err != nil {
+		t.Fatal(err)
+	}
+	packages, err := deploy.Build(t.Context(), from, ownTemplate(t).CodeURIs())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sizes []string
+	for _, p := range packages {
+		archive, err := p.Zip()
+		if err != nil {
+			t.Fatal(err)
+		}
+		sizes = append(sizes, fmt.Sprintf("%-40s %9d bytes, %9d unpacked", p.CodeURI, len(archive), len(p.Program)))
+		if len(archive) > maxZip {
+			t.Errorf("%s has %d bytes, more than %d", p.CodeURI, len(archive), maxZip)
+		}
+	}
+	t.Log("\n" + strings.Join(sizes, "\n"))
+	if diff := cmp.Diff(10, len(packages)); diff != "" {
+		t.Errorf("functions (-want +got):\n%s", diff)
+	}
+}
+
+func must(dir string, err error) string {
+	if err != nil {
+		panic(err)
+	}
+	return dir
+}
