@@ -175,9 +175,14 @@ func (c *Client) supersede(ctx context.Context, e *entry, r Rotated) *flight {
 			return nil
 		}
 		return c.pursue(ctx, e, r.VersionID)
-	case s.holds(r.VersionID): // a read that is under way must not bring back the one before
-		e.gen.Add(1)
-		e.wanted = r.VersionID
+	case s.holds(r.VersionID):
+		// A read of whatever is current that is under way must not bring back the
+		// version before. One of a version that was named cannot, and may be of the
+		// one after: this news is late then.
+		if f := e.flight; f == nil || f.version == "" {
+			e.gen.Add(1)
+			e.wanted = r.VersionID
+		}
 		return nil
 	}
 	e.condemn(e.alleged(r))
