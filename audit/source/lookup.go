@@ -3,6 +3,7 @@ package source
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"iter"
 	"time"
@@ -10,6 +11,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudtrail"
 	"github.com/aws/aws-sdk-go-v2/service/cloudtrail/types"
 	"golang.org/x/time/rate"
+
+	"github.com/rekey-go/rekey/audit"
 )
 
 // A LookupOptions configures [Lookup].
@@ -25,9 +28,27 @@ type LookupOptions struct {
 	// read got, but LookupEvents cannot find those of Secrets Manager alone:
 	// in an account that uses KMS a lot they are many.
 	WithoutKMS bool
-	// Progress is called after each page with the number of events so far and
-	// the time of the latest one, if it is not nil. Events come newest first.
-	Progress func(events int, at time.Time)
+	// Name is what the account and Region are called. With a name, an error
+	// leaves out the rest of them, with an [audit.SkippedError], in place of
+	// ending the report; and it keeps their slices of a checkpoint apart.
+	Name string
+	// Checkpoint keeps what was looked up, by the day, so that a run that ends
+	// early goes on where it was, and the next one looks up what is new. If
+	// nil, all is looked up.
+	Checkpoint *Checkpoint
+	// Progress is called after each page, if it is not nil.
+	Progress func(LookupProgress)
+}
+
+// A LookupProgress is how far a lookup is.
+type LookupProgress struct {
+	// Events is how many there were, and At the time of the latest one: within
+	// a day, they come newest first.
+	Events int
+	At     time.Time
+	// Left is how long the rest takes if it has as many events for its time as
+	// what was looked up; zero while that is not known.
+	Left time.Duration
 }
 
 func (o LookupOptions) limiter() *rate.Limiter {
@@ -57,35 +78,162 @@ func Lookup(client cloudtrail.LookupEventsAPIClient, optFns ...func(*LookupOptio
 	return e
 }
 
-// Records looks the events up, page by page.
-func (e *Events) Records(ctx context.Context) iter.Seq2[json.RawMessage, error] {
-	return func(yield func(json.RawMessage, error) bool) {
-		limiter, count := e.opts.limiter(), 0
-		for _, want := range e.lookups() {
-			pages := cloudtrail.NewLookupEventsPaginator(e.client, e.input(want))
-			for pages.HasMorePages() {
-				if err := limiter.Wait(ctx); err != nil {
-					yield(nil, fmt.Errorf("looking up events: %w", err))
-					return
-				}
-				page, err := pages.NextPage(ctx)
-				if err != nil {
-					yield(nil, fmt.Errorf("looking up events: %w", err))
-					return
-				}
-				for _, event := range page.Events {
-					count++
-					if event.CloudTrailEvent != nil && !yield(json.RawMessage(*event.CloudTrailEvent), nil) {
-						return
-					}
-				}
-				e.progress(page.Events, count)
-			}
-		}
-	}
+// A slice is one attribute's events of some time: a lookup has one attribute
+// only.
+type slice struct {
+	want     types.LookupAttribute
+	from, to time.Time
 }
 
-// lookups lists what to look for, as a lookup has one attribute only.
+// name is what a checkpoint calls a slice.
+func (s slice) name(of string) string {
+	return "lookup:" + of + ":" + *s.want.AttributeValue + ":" + s.from.UTC().Format(time.RFC3339) + "/" + s.to.UTC().Format(time.RFC3339)
+}
+
+const (
+	// history is how far the event history goes back.
+	history = 90 * 24 * time.Hour
+	// settled is how late an event may come into it.
+	settled = time.Hour
+)
+
+// slices lists what to look up: with a checkpoint day by day, so that it can
+// note each, the latest first; else the whole time.
+func (e *Events) slices(now time.Time) (list []slice) {
+	if e.opts.Checkpoint == nil {
+		return e.slice(e.opts.From, e.opts.To)
+	}
+	const day = 24 * time.Hour
+	from, to := e.opts.From, e.opts.To
+	if earliest := now.Add(-history); from.Before(earliest) {
+		from = earliest
+	}
+	if to.IsZero() || to.After(now) {
+		to = now
+	}
+	for begin := to.UTC().Truncate(day); begin.Add(day).After(from); begin = begin.Add(-day) {
+		list = append(list, e.slice(begin, begin.Add(day))...)
+	}
+	return list
+}
+
+// slice is one slice for each attribute.
+func (e *Events) slice(from, to time.Time) (list []slice) {
+	for _, want := range e.lookups() {
+		list = append(list, slice{want: want, from: from, to: to})
+	}
+	return list
+}
+
+// bounds are the times of a slice, given the present.
+func (s slice) bounds(now time.Time) (from, to time.Time) {
+	if from, to = s.from, s.to; from.IsZero() {
+		from = now.Add(-history)
+	}
+	if to.IsZero() || to.After(now) {
+		to = now
+	}
+	return from, to
+}
+
+func (s slice) span(now time.Time) time.Duration {
+	from, to := s.bounds(now)
+	return to.Sub(from)
+}
+
+// Records looks the events up, day by day and page by page.
+func (e *Events) Records(ctx context.Context) iter.Seq2[json.RawMessage, error] {
+	return e.opts.Checkpoint.around(ctx, func(yield func(json.RawMessage, error) bool) {
+		now := time.Now()
+		r := &lookupRun{Events: e, limiter: e.opts.limiter(), begun: now}
+		for _, s := range e.slices(now) {
+			if !e.opts.Checkpoint.has(s.name(e.opts.Name)) {
+				r.todo = append(r.todo, s)
+				r.span += s.span(now)
+			}
+		}
+		for _, s := range r.todo {
+			err := r.lookUp(ctx, s, yield)
+			if err == nil && !s.to.IsZero() && s.to.Before(now.Add(-settled)) {
+				err = e.opts.Checkpoint.finish(s.name(e.opts.Name))
+			}
+			switch {
+			case errors.Is(err, errEnough):
+				return
+			case err != nil && e.opts.Name != "" && ctx.Err() == nil:
+				yield(nil, &audit.SkippedError{What: e.opts.Name, Err: err})
+				return
+			case err != nil:
+				yield(nil, err)
+				return
+			}
+			r.done += s.span(now)
+		}
+	})
+}
+
+// A lookupRun is one going through the event history.
+type lookupRun struct {
+	*Events
+	limiter    *rate.Limiter
+	begun      time.Time
+	todo       []slice
+	span, done time.Duration // of the slices, and of those that are done
+	count      int
+}
+
+// errEnough means that nobody wants more records.
+var errEnough = errors.New("enough")
+
+// lookUp yields the events of a slice.
+func (r *lookupRun) lookUp(ctx context.Context, s slice, yield func(json.RawMessage, error) bool) error {
+	in := &cloudtrail.LookupEventsInput{LookupAttributes: []types.LookupAttribute{s.want}}
+	if !s.from.IsZero() {
+		in.StartTime = &s.from
+	}
+	if !s.to.IsZero() { // it is inclusive: an event at the border of two days comes twice
+		in.EndTime = &s.to
+	}
+	for pages := cloudtrail.NewLookupEventsPaginator(r.client, in); pages.HasMorePages(); {
+		if err := r.limiter.Wait(ctx); err != nil {
+			return fmt.Errorf("looking up events: %w", err)
+		}
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return fmt.Errorf("looking up events: %w", err)
+		}
+		for _, event := range page.Events {
+			r.count++
+			if event.CloudTrailEvent == nil {
+				continue
+			}
+			raw := json.RawMessage(*event.CloudTrailEvent)
+			if err := r.opts.Checkpoint.keep(raw); err != nil {
+				return err
+			}
+			if !yield(raw, nil) {
+				return errEnough
+			}
+		}
+		r.progress(s, page.Events)
+	}
+	return nil
+}
+
+// progress tells how far the run is.
+func (r *lookupRun) progress(s slice, events []types.Event) {
+	if r.opts.Progress == nil || len(events) == 0 || events[len(events)-1].EventTime == nil {
+		return
+	}
+	p := LookupProgress{Events: r.count, At: *events[len(events)-1].EventTime}
+	_, to := s.bounds(r.begun)
+	if done := r.done + to.Sub(p.At); done > 0 && done < r.span {
+		p.Left = time.Duration(float64(time.Since(r.begun)) * float64(r.span-done) / float64(done))
+	}
+	r.opts.Progress(p)
+}
+
+// lookups lists what to look for.
 func (e *Events) lookups() []types.LookupAttribute {
 	list := []types.LookupAttribute{attribute(types.LookupAttributeKeyEventSource, "secretsmanager.amazonaws.com")}
 	if !e.opts.WithoutKMS {
@@ -100,22 +248,21 @@ func attribute(key types.LookupAttributeKey, value string) types.LookupAttribute
 	return types.LookupAttribute{AttributeKey: key, AttributeValue: &value}
 }
 
-func (e *Events) input(want types.LookupAttribute) *cloudtrail.LookupEventsInput {
-	in := &cloudtrail.LookupEventsInput{LookupAttributes: []types.LookupAttribute{want}}
-	if !e.opts.From.IsZero() {
-		in.StartTime = &e.opts.From
-	}
-	if !e.opts.To.IsZero() {
-		in.EndTime = &e.opts.To
-	}
-	return in
-}
+// Join is a source of the records of several sources, such as the event
+// histories of several Regions and accounts, one after the other.
+func Join(sources ...audit.Source) audit.Source { return joined(sources) }
 
-func (e *Events) progress(events []types.Event, count int) {
-	if e.opts.Progress == nil || len(events) == 0 {
-		return
-	}
-	if last := events[len(events)-1].EventTime; last != nil {
-		e.opts.Progress(count, *last)
+type joined []audit.Source
+
+// Records yields those of each source.
+func (j joined) Records(ctx context.Context) iter.Seq2[json.RawMessage, error] {
+	return func(yield func(json.RawMessage, error) bool) {
+		for _, src := range j {
+			for raw, err := range src.Records(ctx) {
+				if !yield(raw, err) {
+					return
+				}
+			}
+		}
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http/httptest"
+	"path/filepath"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,7 +15,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudtrail"
 	"github.com/aws/aws-sdk-go-v2/service/cloudtrail/types"
+	"github.com/google/go-cmp/cmp"
 
+	"github.com/rekey-go/rekey/audit"
 	"github.com/rekey-go/rekey/audit/source"
 	engine "github.com/rekey-go/rekey/internal/local/cloudtrail"
 	"github.com/rekey-go/rekey/internal/local/wire"
@@ -58,7 +62,7 @@ func TestLookupReadsTheEventHistory(t *testing.T) {
 			for raw, err := range source.Lookup(client, func(o *source.LookupOptions) {
 				*o = tt.opts
 				o.PerSecond = -1
-				o.Progress = func(events int, _ time.Time) { progress = events }
+				o.Progress = func(p source.LookupProgress) { progress = p.Events }
 			}).Records(t.Context()) {
 				if err != nil {
 					t.Fatal(err)
@@ -129,5 +133,73 @@ func TestLookupEndsWithAnError(t *testing.T) {
 	}
 	if len(got) != 1 || !errors.Is(got[0], refused) {
 		t.Errorf("errors: %v, want %v once", got, refused)
+	}
+}
+
+// A past is an event history with an event an hour, each of one source.
+type past struct {
+	calls []string // the days and attributes that were looked up
+	fail  int      // the number of the call that fails, from one
+}
+
+func (p *past) LookupEvents(_ context.Context, in *cloudtrail.LookupEventsInput, _ ...func(*cloudtrail.Options)) (*cloudtrail.LookupEventsOutput, error) {
+	p.calls = append(p.calls, in.StartTime.Format(time.DateOnly)+" "+*in.LookupAttributes[0].AttributeValue)
+	if len(p.calls) == p.fail {
+		return nil, errors.New("AccessDenied")
+	}
+	out := &cloudtrail.LookupEventsOutput{}
+	for at := *in.EndTime; at.After(*in.StartTime); at = at.Add(-time.Hour) {
+		if !at.After(time.Now()) {
+			id := at.Format("02T15") + (*in.LookupAttributes[0].AttributeValue)[:3]
+			out.Events = append(out.Events, types.Event{EventTime: &at, CloudTrailEvent: aws.String(record(id))})
+		}
+	}
+	return out, nil
+}
+
+func TestLookupGoesOnWhereItWas(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "checkpoint")
+	synctest.Test(t, func(t *testing.T) { // the present is 2000-01-01T00:00:00Z
+		time.Sleep(12 * time.Hour)
+		run := func(history *past) (ids []string, errs []error, left []time.Duration) {
+			open(t, path, func(c *source.Checkpoint) {
+				ids, errs = collect(source.Lookup(history, func(o *source.LookupOptions) {
+					o.From, o.Checkpoint, o.Name = time.Now().Add(-48*time.Hour), c, "1111 eu-west-1"
+					o.Progress = func(p source.LookupProgress) { left = append(left, p.Left) }
+				}))
+			})
+			return ids, errs, left
+		}
+		first := &past{fail: 8}
+		_, errs, left := run(first)
+		if s, ok := errors.AsType[*audit.SkippedError](errors.Join(errs...)); !ok || s.What != "1111 eu-west-1" {
+			t.Errorf("errors %v, want the Region skipped", errs)
+		}
+		if len(left) != 7 || left[1] < time.Second || left[6] < time.Second || left[6] > 6*time.Second {
+			t.Errorf("left: %v", left)
+		}
+		second := &past{}
+		ids, errs, _ := run(second)
+		want := []string{
+			"2000-01-01 secretsmanager.amazonaws.com", "2000-01-01 Decrypt", "2000-01-01 GenerateDataKey",
+			"1999-12-30 Decrypt", "1999-12-30 GenerateDataKey",
+		}
+		if diff := cmp.Diff(want, second.calls); diff != "" || len(errs) > 0 {
+			t.Errorf("calls of the second run (-want +got):\n%s%v", diff, errs)
+		}
+		slices.Sort(ids)
+		if ids = slices.Compact(ids); len(ids) != 3*(12+24+24) {
+			t.Errorf("%d events, want those of 60 hours and three attributes", len(ids))
+		}
+	})
+}
+
+func TestJoinReadsAll(t *testing.T) {
+	t.Parallel()
+	a, b := audit.Records{json.RawMessage(record("a"))}, audit.Records{json.RawMessage(record("b"))}
+	ids, errs := collect(source.Join(a, b))
+	if diff := cmp.Diff([]string{"a", "b"}, ids); diff != "" || len(errs) > 0 {
+		t.Errorf("records (-want +got):\n%s%v", diff, errs)
 	}
 }

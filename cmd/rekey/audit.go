@@ -88,8 +88,8 @@ func (a *app) records(cmd *cobra.Command, f auditFlags, opts audit.Options) (aud
 			o.PerSecond = -1 // the engine has no limit to keep to
 			return
 		}
-		o.Progress = func(events int, at time.Time) {
-			a.note("%d events, back to %s", events, at.UTC().Format(time.RFC3339))
+		o.Progress = func(p source.LookupProgress) {
+			a.note("%d events, back to %s, %s left", p.Events, p.At.UTC().Format(time.RFC3339), p.Left.Round(time.Second))
 		}
 	}), nil
 }
