@@ -5,14 +5,17 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/cloudtrail"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/spf13/cobra"
 
 	"github.com/rekey-go/rekey/audit"
 	"github.com/rekey-go/rekey/audit/render"
 	"github.com/rekey-go/rekey/audit/source"
+	"github.com/rekey-go/rekey/audit/source/athena"
 )
 
 type auditFlags struct {
@@ -20,6 +23,9 @@ type auditFlags struct {
 	from, to string
 	logs     string
 	html     string
+	state    string
+	ddl, sql bool
+	table    athena.Table
 }
 
 func (a *app) auditCommand() *cobra.Command {
@@ -30,13 +36,22 @@ func (a *app) auditCommand() *cobra.Command {
 		Long: `Report who read which version of what, and who still uses an old one.
 
 The records come from CloudTrail's event history (90 days, two pages a second on
-AWS), or with --logs from a folder with the files that a trail delivered.`,
+AWS), or with --logs from the files that a trail delivered: a folder, a file, a
+bucket, or - for standard input. With --checkpoint nothing is read twice.
+
+Where something could not be read, the report is of the rest, says so, and the
+exit code is 2.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.audit(cmd, f, args) },
 	}
 	cmd.Flags().DurationVar(&f.since, "since", 24*time.Hour, "how far to look back")
 	cmd.Flags().StringVar(&f.from, "from", "", "look from this time on, as 2026-01-31 or in RFC 3339 (in place of --since)")
 	cmd.Flags().StringVar(&f.to, "to", "", "look up to this time")
-	cmd.Flags().StringVar(&f.logs, "logs", "", "folder or file with the log files of a trail")
+	cmd.Flags().StringVar(&f.logs, "logs", "", "the log files of a trail: a folder, a file, s3://BUCKET/PREFIX, or -")
+	cmd.Flags().StringVar(&f.state, "checkpoint", "", "file that keeps what was read, for the next report")
+	cmd.Flags().BoolVar(&f.ddl, "athena-ddl", false, "print the statement that makes Athena's table of --logs, s3://BUCKET/.../AWSLogs")
+	cmd.Flags().StringSliceVar(&f.table.Accounts, "accounts", nil, "accounts of the table, with commas")
+	cmd.Flags().StringSliceVar(&f.table.Regions, "regions", nil, "Regions of the table, with commas")
+	cmd.Flags().BoolVar(&f.sql, "athena-sql", false, "print the query for Athena, between --from and --to")
 	cmd.Flags().StringVar(&f.html, "html", "", "also write the report as a page to this file")
 	return cmd
 }
@@ -47,14 +62,26 @@ func (a *app) audit(cmd *cobra.Command, f auditFlags, names []string) error {
 	if opts.From, opts.To, err = f.bounds(opts.Now); err != nil {
 		return err
 	}
+	if f.ddl || f.sql {
+		return a.athena(f, opts)
+	}
 	for _, name := range names {
 		opts.Secrets = append(opts.Secrets, a.secretID(name))
 	}
-	records, err := a.records(cmd, f, opts)
+	var kept *source.Checkpoint
+	if f.state != "" {
+		if kept, err = source.OpenCheckpoint(f.state); err != nil {
+			return err
+		}
+	}
+	records, err := a.records(cmd, f, opts, kept)
 	if err != nil {
 		return err
 	}
 	report, err := audit.Summarize(cmd.Context(), records, opts)
+	if kept != nil {
+		err = errors.Join(err, kept.Close())
+	}
 	if err != nil {
 		return err
 	}
@@ -64,26 +91,59 @@ func (a *app) audit(cmd *cobra.Command, f auditFlags, names []string) error {
 		}
 		a.note("report written to %s", f.html)
 	}
+	write := render.Text
 	if a.json {
-		return render.JSON(a.stdout, report)
+		write = render.JSON
 	}
-	return render.Text(a.stdout, report)
+	if err := write(a.stdout, report); err != nil {
+		return err
+	}
+	if !report.Coverage.Whole() {
+		return withCode(exitAWS, errors.New("the report is not of all records"), "its coverage says what was left out, and why")
+	}
+	return nil
+}
+
+// athena prints what Athena is to run.
+func (a *app) athena(f auditFlags, opts audit.Options) error {
+	f.table.Location = f.logs
+	text := f.table.Query(opts.From, opts.To)
+	if f.ddl {
+		if f.logs == "" || len(f.table.Accounts) == 0 || len(f.table.Regions) == 0 {
+			return withHint(errors.New("--athena-ddl wants --logs, --accounts and --regions"), "rekey audit --athena-ddl --logs s3://BUCKET/AWSLogs --accounts 111122223333 --regions eu-west-1")
+		}
+		text = f.table.DDL()
+	}
+	_, err := fmt.Fprintln(a.stdout, text)
+	return err
 }
 
 // records are those of the log files, or of the event history.
-func (a *app) records(cmd *cobra.Command, f auditFlags, opts audit.Options) (audit.Source, error) {
-	if f.logs != "" {
+func (a *app) records(cmd *cobra.Command, f auditFlags, opts audit.Options, kept *source.Checkpoint) (audit.Source, error) {
+	logs := func(o *source.LogsOptions) {
+		o.From, o.To, o.Checkpoint, o.Stdin = opts.From, opts.To, kept, cmd.InOrStdin()
+	}
+	switch {
+	case strings.HasPrefix(f.logs, "s3://"):
+		cfg, err := a.config(cmd.Context())
+		if err != nil {
+			return nil, err
+		}
+		return source.S3(s3.NewFromConfig(cfg), f.logs, logs)
+	case f.logs == "-":
+		return source.Files([]string{f.logs}, logs), nil
+	case f.logs != "":
 		if _, err := os.Stat(f.logs); err != nil {
 			return nil, withHint(fmt.Errorf("reading the log files: %w", err), "name the folder above AWSLogs, or a file with records")
 		}
-		return source.Files([]string{f.logs}), nil
+		return source.Files([]string{f.logs}, logs), nil
 	}
 	cfg, err := a.config(cmd.Context())
 	if err != nil {
 		return nil, err
 	}
 	return source.Lookup(cloudtrail.NewFromConfig(cfg), func(o *source.LookupOptions) {
-		o.From, o.To = opts.From, opts.To
+		o.From, o.To, o.Checkpoint = opts.From, opts.To, kept
 		if onThisMachine(os.Getenv("AWS_ENDPOINT_URL")) {
 			o.PerSecond = -1 // the engine has no limit to keep to
 			return

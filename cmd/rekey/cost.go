@@ -62,7 +62,7 @@ func (a *app) cost(cmd *cobra.Command, f costFlags) error {
 	}
 	if !cmd.Flags().Changed("calls") {
 		now := time.Now()
-		records, err := a.records(cmd, auditFlags{logs: f.logs}, audit.Options{From: now.Add(-f.since), To: now})
+		records, err := a.records(cmd, auditFlags{logs: f.logs}, audit.Options{From: now.Add(-f.since), To: now}, nil)
 		if err != nil {
 			return err
 		}

@@ -26,7 +26,7 @@ import (
 const (
 	exitDone        = 0
 	exitLocal       = 1 // usage, or something on this machine
-	exitAWS         = 2 // AWS answered with an error
+	exitAWS         = 2 // AWS answered with an error, or a report is not of all records
 	exitRotation    = 3 // the rotation failed
 	exitNotFound    = 4
 	exitInterrupted = 130
