@@ -45,6 +45,20 @@ func ExampleSecret() {
 	// Output: secret(dev-external-api-keys@v1) secret(dev-external-api-keys@v1) secret(dev-external-api-keys@v1)
 }
 
+// The loop ends with its context, or when it is left.
+func ExampleClient_Watch() {
+	client := secrets.New(static{}, func(o *secrets.Options) { o.Stage = "dev" })
+	for secret, err := range client.Watch(context.Background(), "external-api-keys") {
+		if err != nil {
+			fmt.Println(err) // and it is tried again
+			continue
+		}
+		fmt.Println("now", secret)
+		break
+	}
+	// Output: now secret(dev-external-api-keys@v1)
+}
+
 // A pending value is what a server wants between two steps of a rotation.
 func ExampleUse() {
 	client := secrets.New(staged{"AWSCURRENT": `{"key":"old"}`, "AWSPENDING": `{"key":"new"}`})

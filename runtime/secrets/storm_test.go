@@ -1,6 +1,7 @@
 package secrets
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -84,6 +85,28 @@ func TestTrueNewsComesThroughAStorm(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestACompromiseIsBelievedInAStorm(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore()
+		c := New(s, dev)
+		value(t, c)
+		for i := range 1000 {
+			if err := c.Invalidate(t.Context(), Rotated{SecretARN: dbARN, VersionID: fmt.Sprint("forged-", i)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.set(func(s *store) { s.err = unreachable() }) // nobody can say that it is not so
+		if err := c.Invalidate(t.Context(), Rotated{SecretARN: dbARN, VersionID: "v2", Reason: ReasonCompromised}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(newsEvery + time.Millisecond)
+		if got, err := c.Get(t.Context(), "db"); !errors.Is(err, ErrUnavailable) {
+			t.Errorf("a second later: %v, %v; want ErrUnavailable rather than the compromised value", got, err)
+		}
+	})
 }
 
 func TestAStormDoesNotUndoWhatErrorsTaught(t *testing.T) {

@@ -102,6 +102,7 @@ func watched(s *store, b *board) *Client {
 
 // freeze has the wall clock go on while the monotonic one stands still.
 func freeze(c *Client, d time.Duration) {
+	synctest.Wait() // what goes on in the background has read the clocks
 	running := c.now
 	c.now = func() instant {
 		now := running()
