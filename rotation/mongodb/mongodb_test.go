@@ -15,12 +15,13 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
+	"github.com/rekey-go/rekey/internal/mongotest"
 	"github.com/rekey-go/rekey/rotation"
 	"github.com/rekey-go/rekey/rotation/rotationtest"
 )
 
-func valueAt(s *standIn, user, password, more string) rotation.Value {
-	return rotation.NewValue(fmt.Sprintf(`{"engine":"mongo","host":%q,"port":%d,"username":%q,"password":%q%s}`, s.host, s.port, user, password, more))
+func valueAt(s *mongotest.Server, user, password, more string) rotation.Value {
+	return rotation.NewValue(fmt.Sprintf(`{"engine":"mongo","host":%q,"port":%d,"username":%q,"password":%q%s}`, s.Host, s.Port, user, password, more))
 }
 
 func newDatabase(t *testing.T, opts rotation.ReachOptions) *Database {
@@ -36,13 +37,13 @@ func superuserOf(v rotation.Value) rotation.Superuser {
 	return rotation.SuperuserFrom(rotationtest.NewStore(v, nil), "superuser")
 }
 
-func login(t *testing.T, s *standIn, v rotation.Value) (rotation.Session, error) {
+func login(t *testing.T, s *mongotest.Server, v rotation.Value) (rotation.Session, error) {
 	t.Helper()
 	c, err := rotation.ParseCredential(v)
 	if err != nil {
 		t.Fatal(err)
 	}
-	session, err := newDatabase(t, rotation.ReachOptions{CA: s.ca}).Login(t.Context(), c)
+	session, err := newDatabase(t, rotation.ReachOptions{CA: s.CA}).Login(t.Context(), c)
 	if err == nil {
 		t.Cleanup(func() { _ = session.Close(context.Background()) })
 	}
@@ -51,15 +52,15 @@ func login(t *testing.T, s *standIn, v rotation.Value) (rotation.Session, error)
 
 func TestStrategiesSurviveAKillAtEveryCall(t *testing.T) {
 	t.Parallel()
-	s := start(t)
-	db := newDatabase(t, rotation.ReachOptions{CA: s.ca})
+	s := mongotest.Start(t)
+	db := newDatabase(t, rotation.ReachOptions{CA: s.CA})
 	super := superuserOf(valueAt(s, "boss", "boss", ""))
 	strategies := map[string]struct {
 		roles    bson.A
 		strategy func(rotation.Database) rotation.Strategy
 	}{
-		"single user": {roles("read", "selfService"), func(db rotation.Database) rotation.Strategy { return rotation.SingleUser{Database: db} }},
-		"alternating users": {roles("readWrite"), func(db rotation.Database) rotation.Strategy {
+		"single user": {mongotest.Roles("read", "selfService"), func(db rotation.Database) rotation.Strategy { return rotation.SingleUser{Database: db} }},
+		"alternating users": {mongotest.Roles("readWrite"), func(db rotation.Database) rotation.Strategy {
 			return rotation.AlternatingUsers{Database: db, Superuser: super}
 		}},
 	}
@@ -71,7 +72,7 @@ func TestStrategiesSurviveAKillAtEveryCall(t *testing.T) {
 				t.Helper()
 				n++
 				user := fmt.Sprintf("%.6s%d", name, n)
-				s.setUser("admin", user, "old", bson.M{"roles": tt.roles})
+				s.SetUser("admin", user, "old", bson.M{"roles": tt.roles})
 				first := valueAt(s, user, "old", "")
 				return rotationtest.Target{
 					Value: first, Wrong: rotationtest.WrongPassword(first), Accepts: rotationtest.Login(db),
@@ -82,7 +83,7 @@ func TestStrategiesSurviveAKillAtEveryCall(t *testing.T) {
 	}
 }
 
-func mustLogin(t *testing.T, s *standIn, v rotation.Value) rotation.Session {
+func mustLogin(t *testing.T, s *mongotest.Server, v rotation.Value) rotation.Session {
 	t.Helper()
 	session, err := login(t, s, v)
 	if err != nil {
@@ -93,28 +94,28 @@ func mustLogin(t *testing.T, s *standIn, v rotation.Value) rotation.Session {
 
 func TestTheCloneGetsAllThatTheOriginalHas(t *testing.T) {
 	t.Parallel()
-	s := start(t)
+	s := mongotest.Start(t)
 	restricted := bson.A{bson.M{"clientSource": bson.A{"10.0.0.0/8"}}}
-	s.setUser("admin", "app", "old", bson.M{"roles": roles("read", "readWrite"), "customData": bson.M{"team": "shop"}, "mechanisms": bson.A{"SCRAM-SHA-256"}, "authenticationRestrictions": restricted})
+	s.SetUser("admin", "app", "old", bson.M{"roles": mongotest.Roles("read", "readWrite"), "customData": bson.M{"team": "shop"}, "mechanisms": bson.A{"SCRAM-SHA-256"}, "authenticationRestrictions": restricted})
 	super := mustLogin(t, s, valueAt(s, "boss", "boss", ""))
 	check := func(doing, want string) {
 		t.Helper()
 		if err := super.EnsureClone(t.Context(), "app", "app_clone", rotation.NewValue("new")); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := bson.MarshalExtJSON(s.fieldsOf("admin.app_clone"), false, false); err != nil || normal(t, string(got)) != normal(t, want) {
+		if got, err := bson.MarshalExtJSON(s.FieldsOf("admin.app_clone"), false, false); err != nil || normal(t, string(got)) != normal(t, want) {
 			t.Errorf("%s: the clone has\n%s, %v, want\n%s", doing, got, err, want)
 		}
 		mustLogin(t, s, valueAt(s, "app_clone", "new", ""))
 	}
 	check("made", `{"roles":[{"role":"read","db":"admin"},{"role":"readWrite","db":"admin"}],"customData":{"team":"shop"},"mechanisms":["SCRAM-SHA-256"],"authenticationRestrictions":[{"clientSource":["10.0.0.0/8"]}]}`)
-	s.setUser("admin", "app", "old", bson.M{"roles": roles("read"), "mechanisms": bson.A{"SCRAM-SHA-256"}})
+	s.SetUser("admin", "app", "old", bson.M{"roles": mongotest.Roles("read"), "mechanisms": bson.A{"SCRAM-SHA-256"}})
 	check("when the original lost rights", `{"roles":[{"role":"read","db":"admin"}],"customData":{},"mechanisms":["SCRAM-SHA-256"],"authenticationRestrictions":[]}`)
 	mustLogin(t, s, valueAt(s, "app", "old", ""))
 	if err := super.EnsureClone(t.Context(), "nobody", "nobody_clone", rotation.NewValue("new")); !errors.Is(err, rotation.ErrConfiguration) {
 		t.Errorf("cloning a user that is not there: got %v, want %v", err, rotation.ErrConfiguration)
 	}
-	for _, command := range slices.Concat(s.sent("createUser"), s.sent("updateUser")) {
+	for _, command := range slices.Concat(s.Sent("createUser"), s.Sent("updateUser")) {
 		if concern, _ := command["writeConcern"].(bson.D); len(concern) != 1 || concern[0].Value != "majority" {
 			t.Errorf("a change does not wait for a majority: %v", concern)
 		}
@@ -137,12 +138,12 @@ func normal(t *testing.T, text string) string {
 
 func TestWhoCreatesAUserThatIsThereUpdatesIt(t *testing.T) {
 	t.Parallel()
-	s := start(t)
-	s.setUser("admin", "app", "old", bson.M{"roles": roles("read")})
+	s := mongotest.Start(t)
+	s.SetUser("admin", "app", "old", bson.M{"roles": mongotest.Roles("read")})
 	var once sync.Once
-	s.onCommand = func(name string) {
+	s.OnCommand = func(name string) {
 		if name == "createUser" {
-			once.Do(func() { s.setUser("admin", "app_clone", "of another", bson.M{"roles": roles("readWrite")}) })
+			once.Do(func() { s.SetUser("admin", "app_clone", "of another", bson.M{"roles": mongotest.Roles("readWrite")}) })
 		}
 	}
 	super := mustLogin(t, s, valueAt(s, "boss", "boss", ""))
@@ -150,7 +151,7 @@ func TestWhoCreatesAUserThatIsThereUpdatesIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	mustLogin(t, s, valueAt(s, "app_clone", "new", ""))
-	if len(s.sent("createUser")) == 0 {
+	if len(s.Sent("createUser")) == 0 {
 		t.Error("nothing was created: this test looks at nothing")
 	}
 }
@@ -160,14 +161,14 @@ func TestAnAdministratorIsChangedByNobodyElse(t *testing.T) {
 	for _, old := range []bool{false, true} {
 		t.Run(fmt.Sprintf("a server that does not tell privileges: %v", old), func(t *testing.T) {
 			t.Parallel()
-			s := start(t)
-			s.old = old
-			s.setUser("admin", "app", "old", bson.M{"roles": roles("read")})
+			s := mongotest.Start(t)
+			s.Old = old
+			s.SetUser("admin", "app", "old", bson.M{"roles": mongotest.Roles("read")})
 			super := mustLogin(t, s, valueAt(s, "boss", "boss", ""))
 			free := func(context.Context) error { return nil }
 			next := rotation.NewValue("new")
 			for _, role := range []string{"root", "userAdminAnyDatabase", "restore"} {
-				s.setUser("admin", role, "old", bson.M{"roles": roles("read", role)})
+				s.SetUser("admin", role, "old", bson.M{"roles": mongotest.Roles("read", role)})
 				for doing, err := range map[string]error{
 					"setting": super.SetPassword(t.Context(), role, next), "revoking": super.Revoke(t.Context(), role, free),
 					"cloning": super.EnsureClone(t.Context(), role, "clone", next), "becoming": super.EnsureClone(t.Context(), "app", role, next),
@@ -187,20 +188,20 @@ func TestAnAdministratorIsChangedByNobodyElse(t *testing.T) {
 
 func TestUsersBelongToTheDatabaseThatTheValueNames(t *testing.T) {
 	t.Parallel()
-	s := start(t)
+	s := mongotest.Start(t)
 	for name, tt := range map[string]struct{ more, db string }{
 		"none":                       {``, "admin"},
 		"dbname, as AWS has it":      {`,"dbname":"shop"`, "shop"},
 		"authSource before database": {`,"database":"shop","authSource":"people"`, "people"},
 	} {
-		s.setUser(tt.db, "app", "old", bson.M{"roles": roles("read")})
+		s.SetUser(tt.db, "app", "old", bson.M{"roles": mongotest.Roles("read")})
 		other := map[string]string{"admin": "shop", "shop": "admin", "people": "shop"}[tt.db]
-		s.setUser(other, "app", "another's", bson.M{"roles": roles("read")})
+		s.SetUser(other, "app", "another's", bson.M{"roles": mongotest.Roles("read")})
 		first := valueAt(s, "app", "old", tt.more)
 		store := rotationtest.NewStore(first, nil)
-		strategy := rotation.AlternatingUsers{Database: newDatabase(t, rotation.ReachOptions{CA: s.ca}), Superuser: superuserOf(valueAt(s, "boss", "boss", ""))}
+		strategy := rotation.AlternatingUsers{Database: newDatabase(t, rotation.ReachOptions{CA: s.CA}), Superuser: superuserOf(valueAt(s, "boss", "boss", ""))}
 		rotate(t, store, strategy, "token")
-		if s.fieldsOf(tt.db+".app_clone") == nil {
+		if s.FieldsOf(tt.db+".app_clone") == nil {
 			t.Errorf("%s: the clone is not in %s", name, tt.db)
 		}
 		if err := rotation.Retire(t.Context(), store, rotation.Only(strategy), "db", "version-1"); err != nil {
@@ -227,9 +228,9 @@ func rotate(t *testing.T, store *rotationtest.Store, strategy rotation.Strategy,
 
 func TestConsumersAreLetInAllTheTime(t *testing.T) {
 	t.Parallel()
-	s := start(t)
-	s.setUser("admin", "app", "old", bson.M{"roles": roles("read")})
-	db := newDatabase(t, rotation.ReachOptions{CA: s.ca})
+	s := mongotest.Start(t)
+	s.SetUser("admin", "app", "old", bson.M{"roles": mongotest.Roles("read")})
+	db := newDatabase(t, rotation.ReachOptions{CA: s.CA})
 	store := rotationtest.NewStore(valueAt(s, "app", "old", ""), nil)
 	strategy := rotation.AlternatingUsers{Database: db, Superuser: superuserOf(valueAt(s, "boss", "boss", ""))}
 	done, ended := make(chan struct{}), make(chan int)
@@ -262,8 +263,8 @@ func TestConsumersAreLetInAllTheTime(t *testing.T) {
 
 func TestALoginInUseStaysAndOneThatComesIntoUseIsTold(t *testing.T) {
 	t.Parallel()
-	s := start(t)
-	s.setUser("admin", "app", "old", bson.M{"roles": roles("read")})
+	s := mongotest.Start(t)
+	s.SetUser("admin", "app", "old", bson.M{"roles": mongotest.Roles("read")})
 	super := mustLogin(t, s, valueAt(s, "boss", "boss", ""))
 	inUse := func(context.Context) error { return rotation.ErrInUse }
 	if err := super.Revoke(t.Context(), "app", inUse); !errors.Is(err, rotation.ErrInUse) {
@@ -287,8 +288,8 @@ func TestALoginInUseStaysAndOneThatComesIntoUseIsTold(t *testing.T) {
 
 func TestErrorsSayWhatTheyMeanAndHoldNoPassword(t *testing.T) {
 	t.Parallel()
-	s := start(t)
-	s.setUser("admin", "app", "old", bson.M{"roles": roles("read")})
+	s := mongotest.Start(t)
+	s.SetUser("admin", "app", "old", bson.M{"roles": mongotest.Roles("read")})
 	const canary = "canary-4711"
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -303,7 +304,7 @@ func TestErrorsSayWhatTheyMeanAndHoldNoPassword(t *testing.T) {
 		return c
 	}
 	port := func(n int) string { return fmt.Sprintf(`,"port":%d`, n) }
-	right := newDatabase(t, rotation.ReachOptions{CA: s.ca})
+	right := newDatabase(t, rotation.ReachOptions{CA: s.CA})
 	elsewhere, err := rotation.ParseHosts("db.example.com")
 	if err != nil {
 		t.Fatal(err)
@@ -316,9 +317,9 @@ func TestErrorsSayWhatTheyMeanAndHoldNoPassword(t *testing.T) {
 		"a wrong password":            {right, at(""), rotation.ErrAuth},
 		"an unknown user":             {right, at(`,"dbname":"nowhere"`), rotation.ErrAuth},
 		"a closed port":               {right, at(port(1)), rotation.ErrNetwork},
-		"a server that never answers": {newDatabase(t, rotation.ReachOptions{CA: s.ca, Timeout: 50 * time.Millisecond}), at(port(silent.Addr().(*net.TCPAddr).Port)), rotation.ErrNetwork},
+		"a server that never answers": {newDatabase(t, rotation.ReachOptions{CA: s.CA, Timeout: 50 * time.Millisecond}), at(port(silent.Addr().(*net.TCPAddr).Port)), rotation.ErrNetwork},
 		"an unknown certificate":      {newDatabase(t, rotation.ReachOptions{}), at(""), rotation.ErrTLS},
-		"a host that is not allowed":  {newDatabase(t, rotation.ReachOptions{CA: s.ca, Hosts: elsewhere}), at(""), rotation.ErrConfiguration},
+		"a host that is not allowed":  {newDatabase(t, rotation.ReachOptions{CA: s.CA, Hosts: elsewhere}), at(""), rotation.ErrConfiguration},
 		"another engine":              {right, at(`,"engine":"mysql"`), rotation.ErrConfiguration},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -343,13 +344,13 @@ func TestErrorsSayWhatTheyMeanAndHoldNoPassword(t *testing.T) {
 
 func TestAChangeIsMadeAtThePrimary(t *testing.T) {
 	t.Parallel()
-	first, primary := start(t), start(t)
-	set := []string{primary.addr(), first.addr()}
-	for _, s := range []*standIn{first, primary} {
-		s.set = set
-		s.setUser("admin", "app", "old", bson.M{"roles": roles("read", "selfService")})
+	first, primary := mongotest.Start(t), mongotest.Start(t)
+	set := []string{primary.Addr(), first.Addr()}
+	for _, s := range []*mongotest.Server{first, primary} {
+		s.Set = set
+		s.SetUser("admin", "app", "old", bson.M{"roles": mongotest.Roles("read", "selfService")})
 	}
-	db := newDatabase(t, rotation.ReachOptions{CA: first.ca + primary.ca})
+	db := newDatabase(t, rotation.ReachOptions{CA: first.CA + primary.CA})
 	change := func(host string) error {
 		c, err := rotation.ParseCredential(rotation.NewValue(fmt.Sprintf(`{"host":%q,"username":"app","password":"old"}`, host)))
 		if err != nil {
@@ -361,15 +362,15 @@ func TestAChangeIsMadeAtThePrimary(t *testing.T) {
 		}
 		return errors.Join(session.SetPassword(t.Context(), "app", rotation.NewValue("new")), session.Close(t.Context()))
 	}
-	if err := change(first.addr()); !errors.Is(err, rotation.ErrConfiguration) {
+	if err := change(first.Addr()); !errors.Is(err, rotation.ErrConfiguration) {
 		t.Errorf("at a secondary: got %v, want %v", err, rotation.ErrConfiguration)
 	}
-	if err := change(first.addr() + ", " + primary.addr()); err != nil {
+	if err := change(first.Addr() + ", " + primary.Addr()); err != nil {
 		t.Errorf("at the set: %v", err)
 	}
 	mustLogin(t, primary, valueAt(primary, "app", "new", ""))
 	db = newDatabase(t, rotation.ReachOptions{Timeout: time.Second})
-	if err := change(first.addr() + "," + primary.addr()); !errors.Is(err, rotation.ErrTLS) {
+	if err := change(first.Addr() + "," + primary.Addr()); !errors.Is(err, rotation.ErrTLS) {
 		t.Errorf("at a set with an unknown certificate: got %v, want %v", err, rotation.ErrTLS)
 	}
 }

@@ -1,4 +1,5 @@
-package mongodb
+// Package mongotest gives tests a stand-in for MongoDB.
+package mongotest
 
 import (
 	"cmp"
@@ -21,25 +22,32 @@ import (
 	"github.com/rekey-go/rekey/internal/child"
 )
 
-// A standIn speaks MongoDB's wire protocol over TLS and knows the commands that
-// this package sends, with users, roles, SCRAM-SHA-256 and the server's codes.
+// A Server speaks MongoDB's wire protocol over TLS and knows the commands that
+// package mongodb and a consumer send, with users, roles, SCRAM-SHA-256 and the server's codes.
 // It is no MongoDB: there was none to run, and what a real one does beside what
 // its manual says, these tests cannot show.
-type standIn struct {
-	host string
-	port int
-	ca   string
+type Server struct {
+	// Host and Port are where it listens.
+	Host string
+	Port int
+	// CA is the certificate that signed the server's, as PEM.
+	CA string
 
-	mu        sync.Mutex
-	users     map[string]*standInUser // :: database.name
-	roles     map[string][]bson.M     // privileges :: name
-	commands  []bson.M                // all that came, in their order
-	set       []string                // the members of its replica set, the primary first
-	old       bool                    // does not know showPrivileges, as DocumentDB
-	onCommand func(name string)
+	// Set are the members of its replica set, the primary first; none if it
+	// stands alone.
+	Set []string
+	// Old says that it does not know showPrivileges, as DocumentDB.
+	Old bool
+	// OnCommand is called with the name of each command before it is run.
+	OnCommand func(name string)
+
+	mu       sync.Mutex
+	users    map[string]*user    // :: database.name
+	roles    map[string][]bson.M // privileges :: name
+	commands []bson.M            // all that came, in their order
 }
 
-type standInUser struct {
+type user struct {
 	name, db string
 	fields   bson.M // roles, customData, mechanisms, authenticationRestrictions
 	stored   scram.StoredCredentials
@@ -49,8 +57,9 @@ func database(db string, actions ...string) bson.M {
 	return bson.M{"resource": bson.M{"db": db, "collection": ""}, "actions": actions}
 }
 
-// start starts one with a superuser "boss", password "boss", in admin.
-func start(t *testing.T) *standIn {
+// Start starts one for the time of a test, with a superuser "boss", password
+// "boss", in admin.
+func Start(t testing.TB) *Server {
 	t.Helper()
 	certs, err := child.NewCertificates()
 	if err != nil {
@@ -68,8 +77,8 @@ func start(t *testing.T) *standIn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = l.Close() })
-	s := &standIn{
-		host: "127.0.0.1", port: l.Addr().(*net.TCPAddr).Port, ca: string(certs.CA), users: map[string]*standInUser{},
+	s := &Server{
+		Host: "127.0.0.1", Port: l.Addr().(*net.TCPAddr).Port, CA: string(certs.CA), users: map[string]*user{},
 		roles: map[string][]bson.M{
 			"read": {database("shop", "find")}, "readWrite": {database("shop", "find", "insert", "update", "remove")},
 			"userAdminAnyDatabase": {database("", "changePassword", "createUser", "grantRole", "viewUser")},
@@ -77,22 +86,23 @@ func start(t *testing.T) *standIn {
 			"restore":              {{"resource": bson.M{"db": "admin", "collection": "system.users"}, "actions": bson.A{"find", "insert", "remove"}}},
 			"selfService":          {database("", "changeOwnPassword")},
 		},
-		onCommand: func(string) {},
+		OnCommand: func(string) {},
 	}
-	s.setUser("admin", "boss", "boss", bson.M{"roles": roles("userAdminAnyDatabase")})
+	s.SetUser("admin", "boss", "boss", bson.M{"roles": Roles("userAdminAnyDatabase")})
 	go func() {
 		for {
-			conn, err := l.Accept()
+			accepted, err := l.Accept()
 			if err != nil {
 				return
 			}
-			go (&standInConn{server: s, conn: conn}).serve()
+			go (&conn{server: s, Conn: accepted}).serve()
 		}
 	}()
 	return s
 }
 
-func roles(names ...string) bson.A {
+// Roles are roles of admin, as the member roles of a user has them.
+func Roles(names ...string) bson.A {
 	var list bson.A
 	for _, name := range names {
 		list = append(list, bson.M{"role": name, "db": "admin"})
@@ -100,15 +110,16 @@ func roles(names ...string) bson.A {
 	return list
 }
 
-func (s *standIn) setUser(db, name, password string, fields bson.M) {
+// SetUser makes a user, or replaces it.
+func (s *Server) SetUser(db, name, password string, fields bson.M) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	u := &standInUser{name: name, db: db, fields: fields}
+	u := &user{name: name, db: db, fields: fields}
 	u.setPassword(password)
 	s.users[db+"."+name] = u
 }
 
-func (u *standInUser) setPassword(password string) {
+func (u *user) setPassword(password string) {
 	client, err := scram.SHA256.NewClient(u.name, password, "")
 	if err == nil {
 		u.stored, err = client.GetStoredCredentialsWithError(scram.KeyFactors{Salt: rand.Text(), Iters: 4096})
@@ -118,14 +129,15 @@ func (u *standInUser) setPassword(password string) {
 	}
 }
 
-// sent are the commands of a name that came.
-func (s *standIn) sent(name string) []bson.M {
+// Sent are the commands of a name that came.
+func (s *Server) Sent(name string) []bson.M {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.DeleteFunc(slices.Clone(s.commands), func(c bson.M) bool { return c[name] == nil })
 }
 
-func (s *standIn) fieldsOf(key string) bson.M {
+// FieldsOf are those of a user, by "database.name"; nil where there is none.
+func (s *Server) FieldsOf(key string) bson.M {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if u := s.users[key]; u != nil {
@@ -134,12 +146,12 @@ func (s *standIn) fieldsOf(key string) bson.M {
 	return nil
 }
 
-type standInConn struct {
-	server       *standIn
-	conn         net.Conn
+type conn struct {
+	net.Conn
+	server       *Server
 	conversation *scram.ServerConversation
 	source       string
-	user         *standInUser // who has logged in
+	user         *user // who has logged in
 }
 
 const (
@@ -148,19 +160,19 @@ const (
 	opMsg   = 2013
 )
 
-func (c *standInConn) serve() {
-	defer func() { _ = c.conn.Close() }()
+func (c *conn) serve() {
+	defer func() { _ = c.Close() }()
 	for {
 		header := make([]byte, 16)
-		if _, err := io.ReadFull(c.conn, header); err != nil {
+		if _, err := io.ReadFull(c, header); err != nil {
 			return
 		}
 		body := make([]byte, binary.LittleEndian.Uint32(header)-16)
-		if _, err := io.ReadFull(c.conn, body); err != nil {
+		if _, err := io.ReadFull(c, body); err != nil {
 			return
 		}
 		id, op := binary.LittleEndian.Uint32(header[4:]), binary.LittleEndian.Uint32(header[12:])
-		if _, err := c.conn.Write(c.reply(id, op, body)); err != nil {
+		if _, err := c.Write(c.reply(id, op, body)); err != nil {
 			return
 		}
 	}
@@ -168,7 +180,7 @@ func (c *standInConn) serve() {
 
 // reply answers a message: of OP_MSG one with a single document, which is all
 // that the driver sends here, or of OP_QUERY, which is how it says hello.
-func (c *standInConn) reply(id, op uint32, body []byte) []byte {
+func (c *conn) reply(id, op uint32, body []byte) []byte {
 	var prefix []byte
 	switch op {
 	case opMsg:
@@ -207,13 +219,13 @@ func (e serverError) Error() string { return e.text }
 
 var errLogin = serverError{18, "Authentication failed."}
 
-func (c *standInConn) run(command bson.D) bson.D {
+func (c *conn) run(command bson.D) bson.D {
 	fields := bson.M{}
 	for _, e := range command {
 		fields[e.Key] = e.Value
 	}
 	name := command[0].Key
-	c.server.onCommand(name)
+	c.server.OnCommand(name)
 	c.server.mu.Lock()
 	defer c.server.mu.Unlock()
 	c.server.commands = append(c.server.commands, fields)
@@ -224,7 +236,7 @@ func (c *standInConn) run(command bson.D) bson.D {
 	return append(answer, bson.E{Key: "ok", Value: 1.0})
 }
 
-func (c *standInConn) runLocked(name string, fields bson.M) (bson.D, error) {
+func (c *conn) runLocked(name string, fields bson.M) (bson.D, error) {
 	db, _ := fields["$db"].(string)
 	switch name {
 	case "hello", "isMaster", "ismaster":
@@ -246,16 +258,19 @@ func (c *standInConn) runLocked(name string, fields bson.M) (bson.D, error) {
 		return c.usersInfo(fields)
 	case "createUser", "updateUser":
 		return nil, c.change(name, db, fields)
+	case "count": // what a consumer does; it says who asked
+		return bson.D{{Key: "n", Value: 1}, {Key: "user", Value: c.user.name}}, nil
 	}
 	return nil, serverError{59, "no such command: '" + name + "'"}
 }
 
 // primaryLocked reports whether the server takes writes. Its lock is held.
-func (s *standIn) primaryLocked() bool { return len(s.set) == 0 || s.set[0] == s.addr() }
+func (s *Server) primaryLocked() bool { return len(s.Set) == 0 || s.Set[0] == s.Addr() }
 
-func (s *standIn) addr() string { return net.JoinHostPort(s.host, strconv.Itoa(s.port)) }
+// Addr is host:port.
+func (s *Server) Addr() string { return net.JoinHostPort(s.Host, strconv.Itoa(s.Port)) }
 
-func (c *standInConn) hello() bson.D {
+func (c *conn) hello() bson.D {
 	primary := c.server.primaryLocked()
 	d := bson.D{
 		{Key: "isWritablePrimary", Value: primary},
@@ -268,19 +283,19 @@ func (c *standInConn) hello() bson.D {
 		{Key: "saslSupportedMechs", Value: bson.A{"SCRAM-SHA-256"}},
 		{Key: "helloOk", Value: true},
 	}
-	if len(c.server.set) > 0 {
+	if len(c.server.Set) > 0 {
 		d = append(d, bson.D{
 			{Key: "setName", Value: "rs"},
-			{Key: "hosts", Value: c.server.set},
-			{Key: "primary", Value: c.server.set[0]},
-			{Key: "me", Value: c.server.addr()},
+			{Key: "hosts", Value: c.server.Set},
+			{Key: "primary", Value: c.server.Set[0]},
+			{Key: "me", Value: c.server.Addr()},
 			{Key: "secondary", Value: !primary},
 		}...)
 	}
 	return d
 }
 
-func (c *standInConn) saslStart(db string, fields bson.M) (bson.D, error) {
+func (c *conn) saslStart(db string, fields bson.M) (bson.D, error) {
 	if fields["mechanism"] != "SCRAM-SHA-256" {
 		return nil, serverError{2, "Received authentication for mechanism that is not enabled"}
 	}
@@ -299,7 +314,7 @@ func (c *standInConn) saslStart(db string, fields bson.M) (bson.D, error) {
 	return c.step(fields)
 }
 
-func (c *standInConn) step(fields bson.M) (bson.D, error) {
+func (c *conn) step(fields bson.M) (bson.D, error) {
 	payload, _ := fields["payload"].(bson.Binary)
 	if c.conversation == nil {
 		return nil, errLogin
@@ -319,7 +334,7 @@ func (c *standInConn) step(fields bson.M) (bson.D, error) {
 }
 
 // may reports whether who has logged in has an action.
-func (c *standInConn) may(action string) bool {
+func (c *conn) may(action string) bool {
 	return slices.ContainsFunc(c.server.privileges(c.user), func(p bson.M) bool {
 		text := strings.Join(texts(p["actions"]), " ")
 		return strings.Contains(text, action) || strings.Contains(text, "anyAction")
@@ -341,7 +356,7 @@ func texts(v any) []string {
 }
 
 // privileges are those of a user's roles.
-func (s *standIn) privileges(u *standInUser) []bson.M {
+func (s *Server) privileges(u *user) []bson.M {
 	all := []bson.M{}
 	list, _ := u.fields["roles"].(bson.A)
 	for _, r := range list {
@@ -360,9 +375,9 @@ func roleName(r any) string {
 	return r.(string)
 }
 
-func (c *standInConn) usersInfo(fields bson.M) (bson.D, error) {
+func (c *conn) usersInfo(fields bson.M) (bson.D, error) {
 	show := fields["showPrivileges"] == true
-	if c.server.old && show {
+	if c.server.Old && show {
 		return nil, serverError{303, "Field 'showPrivileges' is currently not supported"}
 	}
 	who, _ := fields["usersInfo"].(bson.D)
@@ -382,9 +397,9 @@ func (c *standInConn) usersInfo(fields bson.M) (bson.D, error) {
 	return bson.D{{Key: "users", Value: bson.A{doc}}}, nil
 }
 
-func (c *standInConn) change(name, db string, fields bson.M) error {
-	user, _ := fields[name].(string)
-	key := db + "." + user
+func (c *conn) change(name, db string, fields bson.M) error {
+	who, _ := fields[name].(string)
+	key := db + "." + who
 	u := c.server.users[key]
 	own := u != nil && u == c.user && name == "updateUser" && fields["roles"] == nil && c.may("changeOwnPassword")
 	switch {
@@ -393,13 +408,13 @@ func (c *standInConn) change(name, db string, fields bson.M) error {
 	case !c.may("changePassword") && !own:
 		return serverError{13, "not authorized on " + db + " to execute command { " + name + " }"}
 	case name == "createUser" && u != nil:
-		return serverError{userExists, "User \"" + user + "@" + db + "\" already exists"}
+		return serverError{51003, "User \"" + who + "@" + db + "\" already exists"}
 	case name == "updateUser" && u == nil:
-		return serverError{11, "Could not find user \"" + user + "\" for db \"" + db + "\""}
+		return serverError{11, "Could not find user \"" + who + "\" for db \"" + db + "\""}
 	case u == nil:
-		u = &standInUser{name: user, db: db}
+		u = &user{name: who, db: db}
 	}
-	next := &standInUser{name: user, db: db, fields: bson.M{"mechanisms": bson.A{"SCRAM-SHA-256"}}, stored: u.stored}
+	next := &user{name: who, db: db, fields: bson.M{"mechanisms": bson.A{"SCRAM-SHA-256"}}, stored: u.stored}
 	for _, member := range []string{"roles", "customData", "mechanisms", "authenticationRestrictions"} {
 		if value := cmp.Or(fields[member], u.fields[member]); value != nil {
 			next.fields[member] = value
