@@ -59,24 +59,24 @@ func database(db string, actions ...string) bson.M {
 
 // Start starts one for the time of a test, with a superuser "boss", password
 // "boss", in admin.
-func Start(t testing.TB) *Server {
-	t.Helper()
+func Start(tb testing.TB) *Server {
+	tb.Helper()
 	certs, err := child.NewCertificates()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	pair, err := tls.X509KeyPair(certs.Leaf, certs.Key)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{
 		Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12,
 		CurvePreferences: []tls.CurveID{tls.CurveP256}, // the fastest: the suite logs in thousands of times
 	})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { _ = l.Close() })
+	tb.Cleanup(func() { _ = l.Close() })
 	s := &Server{
 		Host: "127.0.0.1", Port: l.Addr().(*net.TCPAddr).Port, CA: string(certs.CA), users: map[string]*user{},
 		roles: map[string][]bson.M{

@@ -101,13 +101,13 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	a := &attempts{Transport: t, req: req}
 	if req.URL.Scheme != "https" && !t.opts.AllowPlaintext {
-		return a.end(fmt.Errorf("%s is to be sent to %s unencrypted: use https", t.name, req.URL.Host))
+		return a.end(req.Context(), fmt.Errorf("%s is to be sent to %s unencrypted: use https", t.name, req.URL.Host))
 	}
 	refused := isRefused
 	if !replayable(req) {
 		refused = func(error) bool { return false }
 	}
-	return a.end(t.ladder.Do(req.Context(), refused, a.send))
+	return a.end(req.Context(), t.ladder.Do(req.Context(), refused, a.send))
 }
 
 // CloseIdleConnections closes those of the base.
@@ -151,7 +151,7 @@ func (a *attempts) send(ctx context.Context, s *secrets.Secret) error {
 		req.Body = body
 	}
 	a.sent = true
-	res, err := a.opts.Base.RoundTrip(req)
+	res, err := a.opts.Base.RoundTrip(req) //nolint:bodyclose // discard does, or the caller.
 	if err != nil {
 		return err
 	}
@@ -177,15 +177,15 @@ func (a *attempts) discard() {
 }
 
 // end gives the caller the last response, also one that is a refusal.
-func (a *attempts) end(err error) (*http.Response, error) {
+func (a *attempts) end(ctx context.Context, err error) (*http.Response, error) {
 	if !a.sent && a.req.Body != nil {
 		_ = a.req.Body.Close() // a RoundTripper closes it in any case
 	}
 	switch {
-	case err == nil, isRefused(err) && a.req.Context().Err() == nil:
+	case err == nil, isRefused(err) && ctx.Err() == nil:
 		return a.res, nil
 	case isRefused(err):
-		err = context.Cause(a.req.Context())
+		err = context.Cause(ctx)
 	}
 	a.discard()
 	return nil, err

@@ -219,7 +219,7 @@ func TestABodyIsAlwaysClosed(t *testing.T) {
 				}
 			})
 			b := &body{Reader: strings.NewReader("x")}
-			_, err := c.Do(request(t, "POST", p.URL, b)) //nolint:bodyclose // there is none.
+			_, err := c.Do(request(t, "POST", p.URL, b))
 			if !errors.Is(err, tt.want) || strings.Contains(err.Error(), "hunter2") || !b.closed {
 				t.Errorf("got %v, body closed %v; want %v", err, b.closed, tt.want)
 			}
@@ -285,7 +285,7 @@ func TestACallersOwnTimeBoundsIt(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
 	<-ctx.Done()
-	_, err := c.Do(request(t, "GET", p.URL, nil).WithContext(ctx)) //nolint:bodyclose // there is none.
+	_, err := c.Do(request(t, "GET", p.URL, nil).WithContext(ctx))
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v", err)
 	}

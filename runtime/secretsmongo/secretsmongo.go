@@ -82,11 +82,11 @@ func New(client *secrets.Client, name string, configure func(*options.ClientOpti
 // wraps one of package secrets where the secret could not be read.
 func (d *DB) Do(ctx context.Context, use func(context.Context, *mongo.Client) error) error {
 	return d.ladder.Do(ctx, isRefused, func(ctx context.Context, s *secrets.Secret) error {
-		held, err := d.acquire(s)
+		held, err := d.acquire(ctx, s)
 		if err != nil {
 			return err
 		}
-		defer d.release(held)
+		defer d.release(ctx, held)
 		return use(ctx, held.client)
 	})
 }
@@ -105,7 +105,7 @@ func isRefused(err error) bool {
 func (d *DB) Close(ctx context.Context) error {
 	d.mu.Lock()
 	d.closed, d.latest = true, nil
-	d.sweep()
+	d.sweep(ctx)
 	d.mu.Unlock()
 	done := make(chan struct{})
 	go func() { d.ending.Wait(); close(done) }()
@@ -118,7 +118,7 @@ func (d *DB) Close(ctx context.Context) error {
 }
 
 // acquire returns the client of a version, and keeps it until release.
-func (d *DB) acquire(s *secrets.Secret) (*session, error) {
+func (d *DB) acquire(ctx context.Context, s *secrets.Secret) (*session, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed {
@@ -136,7 +136,7 @@ func (d *DB) acquire(s *secrets.Secret) (*session, error) {
 	}
 	held.calls++
 	d.latest = held
-	d.sweep()
+	d.sweep(ctx)
 	return held, nil
 }
 
@@ -159,11 +159,11 @@ func (d *DB) connect(s *secrets.Secret) (*mongo.Client, error) {
 	return client, nil
 }
 
-func (d *DB) release(held *session) {
+func (d *DB) release(ctx context.Context, held *session) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	held.calls--
-	d.sweep()
+	d.sweep(ctx)
 }
 
 // disconnecting bounds how long connections are waited for that nobody uses.
@@ -171,7 +171,7 @@ const disconnecting = 10 * time.Second
 
 // sweep disconnects the clients that are neither used nor the latest. It holds
 // d.mu.
-func (d *DB) sweep() {
+func (d *DB) sweep(ctx context.Context) {
 	for version, s := range d.open {
 		if s.calls > 0 || s == d.latest {
 			continue
@@ -179,7 +179,7 @@ func (d *DB) sweep() {
 		delete(d.open, version)
 		go func() {
 			defer d.ending.Done()
-			ctx, cancel := context.WithTimeout(context.Background(), disconnecting)
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), disconnecting)
 			defer cancel()
 			_ = s.client.Disconnect(ctx) // its connections are closed in any case
 		}()
