@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -75,6 +76,64 @@ func TestTheReadmesCommandsRun(t *testing.T) {
 	}
 }
 
+var answerBlock = regexp.MustCompile("(?ms)^```sh\n(curl .*?)^```\n\n```json\n(.*?)^```")
+
+// TestTheAPIsCommandsRun runs the commands of docs/api.md in their order. Each
+// answer has the members of the one that follows the command there, and texts
+// without a digit are the same: the others are ids and times.
+func TestTheAPIsCommandsRun(t *testing.T) {
+	t.Parallel()
+	const path = "../../docs/api.md"
+	ready := startFromReadme(t, shellBlocks(t, path)[0])
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := answerBlock.FindAllStringSubmatch(string(data), -1)
+	if got := strings.Count(string(data), "```sh\ncurl "); got != len(blocks) || got < 11 {
+		t.Fatalf("%d of %d commands have an answer", len(blocks), got)
+	}
+	for _, m := range blocks {
+		script := strings.ReplaceAll(m[1], "http://127.0.0.1:8400", ready.API)
+		cmd := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", strings.Replace(script, "curl ", "curl -sS -m 40 ", 1))
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatalf("%s\n%v\n%s", m[1], err, out)
+		}
+		var got, want any
+		if json.Unmarshal(out, &got) != nil || json.Unmarshal([]byte(m[2]), &want) != nil {
+			t.Fatalf("%s\nanswered %s", m[1], out)
+		}
+		if !answers(got, want) {
+			t.Errorf("%s\nanswered %s\nwant %s", m[1], out, m[2])
+		}
+	}
+}
+
+// answers reports whether an answer has what a document shows of it.
+func answers(got, want any) bool {
+	switch want := want.(type) {
+	case map[string]any:
+		object, ok := got.(map[string]any)
+		for name, member := range want {
+			value, there := object[name]
+			ok = ok && there && answers(value, member)
+		}
+		return ok
+	case []any:
+		list, ok := got.([]any)
+		for _, member := range want {
+			ok = ok && slices.ContainsFunc(list, func(v any) bool { return answers(v, member) })
+		}
+		return ok
+	case string:
+		text, ok := got.(string)
+		return ok && (text == want || strings.ContainsAny(want, "0123456789"))
+	default:
+		return fmt.Sprintf("%T", got) == fmt.Sprintf("%T", want)
+	}
+}
+
 // rekeyIn lets a script run this test binary where it runs the command.
 func rekeyIn(t *testing.T, script string) string {
 	t.Helper()
@@ -136,6 +195,9 @@ func TestTheDocumentsNameWhatIsThere(t *testing.T) {
 	}
 	for _, path := range documents {
 		for _, block := range shellBlocks(t, path) {
+			if strings.HasPrefix(block, "curl ") || strings.Contains(block, "rekey up") {
+				continue // TestTheAPIsCommandsRun runs them
+			}
 			for line := range strings.Lines(block) {
 				fields := strings.Fields(line)
 				if len(fields) < 3 || fields[0] != "go" || fields[1] != "test" {

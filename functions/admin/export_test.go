@@ -19,3 +19,6 @@ func DecodeStore(body []byte) (name string, value json.RawMessage, fault string)
 	}
 	return name, value, ""
 }
+
+// Forget has the list of secrets read anew.
+func (h *Handler) Forget() { h.inventory.forget() }

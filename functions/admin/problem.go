@@ -63,6 +63,9 @@ func problemOf(err error) *problem {
 	case code == "InvalidRequestException" && strings.Contains(api.ErrorMessage(), "deletion"):
 		p.Status, p.Detail = http.StatusConflict, "the secret is scheduled for deletion"
 		p.Hint = "POST /admin/secrets/{name}/restore takes it back"
+	case code == "InvalidRequestException" && strings.Contains(api.ErrorMessage(), "isn't complete"):
+		p.Status, p.Detail = http.StatusConflict, "another rotation is not complete"
+		p.Hint = "GET /admin/secrets/{name}/rotation shows how it goes, POST /admin/secrets/{name}/cancel ends it"
 	case code == "InvalidRequestException", code == "InvalidParameterException":
 		p.Status, p.Detail = http.StatusConflict, api.ErrorMessage()
 	case strings.Contains(code, "Throttl"), code == "LimitExceededException", code == "TooManyRequestsException":

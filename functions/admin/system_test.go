@@ -12,6 +12,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -107,13 +108,19 @@ func (b *syncBuffer) String() string {
 // start starts a system. Edit may change what the API is made with.
 func start(t testing.TB, edit ...func(*admin.Options)) *system {
 	t.Helper()
+	return startFrom(t, rekey.Template, edit...)
+}
+
+// startFrom starts a system of a template.
+func startFrom(t testing.TB, template []byte, edit ...func(*admin.Options)) *system {
+	t.Helper()
 	s := &system{contract: newContract(t), log: new(syncBuffer), calls: new(faults)}
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.engine, err = local.Start(t.Context(), local.Options{
-		Template: rekey.Template, TemplateFile: "template.yaml", Logs: s.log,
+		Template: template, TemplateFile: "template.yaml", Logs: s.log,
 		Command:         func(codeURI string) ([]string, error) { return []string{self, "function", codeURI}, nil },
 		RotationBackoff: []time.Duration{time.Hour},
 	})
@@ -163,10 +170,15 @@ type faults struct {
 	made []string // the targets of all calls
 	fail int      // the number of the call that fails; none if zero
 	how  func(*http.Request) (*http.Response, error)
+
+	quiet atomic.Bool // no call is noted
 }
 
 // RoundTrip passes on, or fails.
 func (f *faults) RoundTrip(r *http.Request) (*http.Response, error) {
+	if f.quiet.Load() {
+		return many.RoundTrip(r)
+	}
 	f.mu.Lock()
 	f.made = append(f.made, r.Header.Get("X-Amz-Target"))
 	fail := f.fail > 0 && len(f.made) == f.fail
@@ -176,6 +188,9 @@ func (f *faults) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	return http.DefaultTransport.RoundTrip(r)
 }
+
+// many keeps as many connections as the SDK's own client does for its calls.
+var many = &http.Transport{MaxIdleConnsPerHost: 64}
 
 // arm has the call of a number fail, counted from now; none if it is zero.
 func (f *faults) arm(n int, how func(*http.Request) (*http.Response, error)) {
