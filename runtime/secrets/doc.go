@@ -19,7 +19,8 @@
 // waits. When Secrets Manager cannot be reached, the value at hand is served
 // on for at most an hour, and [Secret.Stale] says so. A hit takes no lock, writes
 // no memory that readers share, and mostly does without reading a clock (see
-// [Client.Wake]). A [Ref] decodes JSON once per version.
+// [Client.Wake]). A [Ref] decodes JSON once per version, and [Client.Prefetch]
+// reads many secrets with few calls.
 //
 // # Following rotations
 //
@@ -32,6 +33,7 @@
 // was read. If the board cannot be read, the client goes on as if there was
 // none.
 //
+// [Client.Watch] and [Client.OnChange] tell the program of each new version.
 // When a credential is refused all the same, [Use] and [Client.Ladder] find the
 // version that works.
 //

@@ -41,7 +41,7 @@ func (c *Client) Prefetch(ctx context.Context, names ...string) error {
 	var own []seat // to be read by this call
 	for i, name := range names {
 		e := c.table.get(entryID{id: c.physical(name)})
-		f, mine := c.board(e)
+		f, mine := c.book(e)
 		seats[i] = seat{e, f}
 		if mine {
 			own = append(own, seats[i])
@@ -66,9 +66,9 @@ func (c *Client) Prefetch(ctx context.Context, names ...string) error {
 	return errors.Join(errs...)
 }
 
-// board returns the flight that brings the value of an entry, nil where it is
+// book returns the flight that brings the value of an entry, nil where it is
 // there already, and whether the caller has to see to it that it flies.
-func (c *Client) board(e *entry) (f *flight, mine bool) {
+func (c *Client) book(e *entry) (f *flight, mine bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.use()
