@@ -368,7 +368,7 @@ func (d *deployment) packaged(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	d.note("%d functions in s3://%s after %.1f s", len(packages), d.bucket.Name(), time.Since(began).Seconds())
+	d.note("%d packages in s3://%s after %.1f s", len(packages), d.bucket.Name(), time.Since(began).Seconds())
 	return d.template.Packaged(places)
 }
 

@@ -40,12 +40,16 @@ func buildEmpty(dir string) error {
 	if err := write("go.mod", "module "+modulePath+"\n\ngo 1.26\n"); err != nil {
 		return err
 	}
+	files := map[string]string{"cmd/" + extensionName: "layers/" + extensionName + "/extensions/" + extensionName}
 	for name := range functions {
 		uri := "functions/" + name + "/bootstrap"
-		if err := write(uri+"/main.go", "package main\n\nfunc main() {}\n"); err != nil {
+		files[uri] = uri + "/bootstrap"
+	}
+	for pkg, file := range files {
+		if err := write(pkg+"/main.go", "package main\n\nfunc main() {}\n"); err != nil {
 			return err
 		}
-		cmd := exec.Command("go", "build", "-buildvcs=false", "-trimpath", "-ldflags", "-s -w", "-o", filepath.Join(dir, filepath.FromSlash(uri), "bootstrap"), "./"+uri)
+		cmd := exec.Command("go", "build", "-buildvcs=false", "-trimpath", "-ldflags", "-s -w", "-o", filepath.Join(dir, filepath.FromSlash(file)), "./"+pkg)
 		cmd.Dir = source
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=arm64", "GOFLAGS=-mod=mod")
 		if out, err := cmd.CombinedOutput(); err != nil {

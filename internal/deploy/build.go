@@ -27,10 +27,12 @@ var ErrNoSource = errors.New("the functions' source is not here")
 // bootstrap is what Lambda starts of a function with an OS-only runtime.
 const bootstrap = "bootstrap"
 
-// A Package is the deployment package of a function.
+// A Package is the deployment package of a function or of a layer with an
+// extension.
 type Package struct {
-	// CodeURI is what the template says of the function's code:
-	// functions/login/bootstrap.
+	// CodeURI is what the template says of a function's code, as in
+	// functions/login/bootstrap, or of a layer's content, as in
+	// dist/layers/rekey-agent.
 	CodeURI string
 	// Program is the bootstrap, and Hash its SHA-256 in hex, which names the
 	// package too: it is made of nothing else.
@@ -40,7 +42,7 @@ type Package struct {
 
 // Zip makes the package's file.
 func (p Package) Zip() ([]byte, error) {
-	archive, err := pack(p.Program)
+	archive, err := pack(unitOf(p.CodeURI).entry, p.Program)
 	if err != nil {
 		return nil, fmt.Errorf("packing %s: %w", p.CodeURI, err)
 	}
@@ -51,9 +53,9 @@ func (p Package) Zip() ([]byte, error) {
 type Source struct {
 	// Root is the folder with the module's go.mod, to build from.
 	Root string
-	// Artifacts is a folder with bootstraps that are built already, at
-	// CodeUri/bootstrap, as `make build` leaves them in dist. If it is empty
-	// they are built.
+	// Artifacts is a folder with programs that are built already, as `make
+	// build` leaves them in dist: a function's at CodeUri/bootstrap, a layer's
+	// at layers/NAME/extensions/NAME. If it is empty they are built.
 	Artifacts string
 }
 
@@ -71,8 +73,27 @@ func FindSource(dir, module string) (Source, error) {
 	}
 }
 
-// Build makes the packages of functions, named by their CodeUri, several at a
-// time. What was built before and has not changed is not linked again.
+// A unit is how the program of a package is built and packed.
+type unit struct {
+	pkg   string // of the module
+	file  string // below the folder of what is built
+	entry string // of the zip file
+}
+
+// layers is where the template's layers have their content: what is built.
+const layers = "dist/layers/"
+
+// unitOf reads a CodeUri. A layer's program is the command of that name.
+func unitOf(uri string) unit {
+	if layer, ok := strings.CutPrefix(uri, layers); ok {
+		entry := "extensions/" + layer
+		return unit{pkg: "cmd/" + layer, file: "layers/" + layer + "/" + entry, entry: entry}
+	}
+	return unit{pkg: uri, file: uri + "/" + bootstrap, entry: bootstrap}
+}
+
+// Build makes the packages of functions and layers, named by their CodeUri,
+// several at a time. What was built before and has not changed is not linked again.
 func Build(ctx context.Context, from Source, codeURIs []string) ([]Package, error) {
 	packages := make([]Package, len(codeURIs))
 	group, ctx := errgroup.WithContext(ctx)
@@ -87,20 +108,21 @@ func Build(ctx context.Context, from Source, codeURIs []string) ([]Package, erro
 }
 
 func buildOne(ctx context.Context, from Source, uri string) (Package, error) {
-	file := filepath.Join(from.Artifacts, filepath.FromSlash(uri), bootstrap)
+	u := unitOf(uri)
+	file := filepath.Join(from.Artifacts, filepath.FromSlash(u.file))
 	if from.Artifacts == "" {
 		cache, err := os.UserCacheDir()
 		if err != nil {
 			return Package{}, fmt.Errorf("finding a folder for what is built: %w", err)
 		}
-		file = filepath.Join(cache, "rekey", "build", name(from.Root), filepath.FromSlash(uri), bootstrap)
-		if err := compile(ctx, from.Root, uri, file); err != nil {
+		file = filepath.Join(cache, "rekey", "build", name(from.Root), filepath.FromSlash(u.file))
+		if err := compile(ctx, from.Root, u.pkg, file); err != nil {
 			return Package{}, err
 		}
 	}
 	program, err := os.ReadFile(file) //nolint:gosec // what was built, or is to be deployed.
 	if err != nil {
-		return Package{}, fmt.Errorf("reading the bootstrap of %s: %w", uri, err)
+		return Package{}, fmt.Errorf("reading the program of %s: %w", uri, err)
 	}
 	return Package{CodeURI: uri, Program: program, Hash: hash(program)}, nil
 }
@@ -113,11 +135,10 @@ func hash(data []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// compile builds a bootstrap as AWS Lambda wants it. The go command leaves a
+// compile builds a program as AWS Lambda wants it. The go command leaves a
 // file that is up to date as it is.
-func compile(ctx context.Context, root, uri, file string) error {
-	pkg := "./" + path.Clean(uri)
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-tags", "lambda.norpc", "-ldflags", "-s -w", "-o", file, pkg) //nolint:gosec // a package of the module.
+func compile(ctx context.Context, root, pkg, file string) error {
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-tags", "lambda.norpc", "-ldflags", "-s -w", "-o", file, "./"+path.Clean(pkg)) //nolint:gosec // a package of the module.
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=arm64")
 	out, err := cmd.CombinedOutput()
@@ -125,21 +146,21 @@ func compile(ctx context.Context, root, uri, file string) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case errors.Is(err, exec.ErrNotFound):
-		return fmt.Errorf("building %s: %w: there is no go command", uri, ErrNoSource)
+		return fmt.Errorf("building %s: %w: there is no go command", pkg, ErrNoSource)
 	case err != nil:
-		return fmt.Errorf("building %s: %w: %s", uri, err, bytes.TrimSpace(out))
+		return fmt.Errorf("building %s: %w: %s", pkg, err, bytes.TrimSpace(out))
 	}
 	return nil
 }
 
 // pack makes a zip file that depends on nothing but the program.
-func pack(program []byte) ([]byte, error) {
+func pack(entry string, program []byte) ([]byte, error) {
 	var out bytes.Buffer
 	w := zip.NewWriter(&out)
 	w.RegisterCompressor(zip.Deflate, func(to io.Writer) (io.WriteCloser, error) {
 		return flate.NewWriter(to, flate.BestCompression)
 	})
-	header := &zip.FileHeader{Name: bootstrap, Method: zip.Deflate, Modified: time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)}
+	header := &zip.FileHeader{Name: entry, Method: zip.Deflate, Modified: time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)}
 	header.SetMode(0o755)
 	file, err := w.CreateHeader(header)
 	if err != nil {

@@ -64,8 +64,8 @@ func TestThePackagedTemplateHasNoAliases(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if strings.Contains(string(body), "CodeUri: functions/") {
-		t.Error("a function has its code in a local folder")
+	if strings.Contains(string(body), "CodeUri: functions/") || strings.Contains(string(body), "ContentUri: dist/") {
+		t.Error("a function or layer has its code in a local folder")
 	}
 	var root yaml.Node
 	if err := yaml.Unmarshal(body, &root); err != nil {
@@ -252,8 +252,8 @@ func TestThePackagesAreSmall(t *testing.T) {
 		}
 	}
 	t.Log("\n" + strings.Join(sizes, "\n"))
-	if diff := cmp.Diff(10, len(packages)); diff != "" {
-		t.Errorf("functions (-want +got):\n%s", diff)
+	if diff := cmp.Diff(11, len(packages)); diff != "" {
+		t.Errorf("functions and the agent (-want +got):\n%s", diff)
 	}
 }
 

@@ -31,7 +31,7 @@ func ReadTemplate(file string, body []byte) (*Template, error) {
 	return t, nil
 }
 
-// CodeURIs are the local ones of the functions, each once.
+// CodeURIs are the local ones of functions and layers, each once.
 func (t *Template) CodeURIs() []string {
 	var all []string
 	for _, node := range t.code() {
@@ -42,12 +42,17 @@ func (t *Template) CodeURIs() []string {
 	return all
 }
 
-// code are the nodes with local CodeUris.
+// code are the nodes with local code.
 func (t *Template) code() []*yaml.Node {
 	var nodes []*yaml.Node
 	for _, r := range entries(entry(t.root.Content[0], "Resources")) {
-		uri := entry(entry(r, "Properties"), "CodeUri")
-		if kind := entry(r, "Type"); kind == nil || kind.Value != "AWS::Serverless::Function" || uri == nil || uri.Kind != yaml.ScalarNode {
+		kind := entry(r, "Type")
+		if kind == nil {
+			continue
+		}
+		property := map[string]string{"AWS::Serverless::Function": "CodeUri", "AWS::Serverless::LayerVersion": "ContentUri"}[kind.Value]
+		uri := entry(entry(r, "Properties"), property)
+		if uri == nil || uri.Kind != yaml.ScalarNode {
 			continue
 		}
 		if !strings.Contains(uri.Value, "://") {

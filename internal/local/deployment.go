@@ -171,6 +171,9 @@ func (e *deployment) inherit(from *deployment, id string) {
 	e.plan.Set(id, ref, attributes)
 	e.kept[id] = ref
 	e.texts[id] = from.texts[id]
+	if extensions, ok := from.layers[ref]; ok {
+		e.layers[ref] = extensions
+	}
 	e.whole[id], e.parts[id] = slices.Clone(from.whole[id]), slices.Clone(from.parts[id])
 	if arn, ok := from.functions[id]; ok {
 		e.functions[id] = arn

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strings"
 
 	"github.com/rekey-go/rekey/internal/local/lambda"
 	"github.com/rekey-go/rekey/internal/local/template"
@@ -35,6 +36,13 @@ func (e *deployment) makeLayer(r template.Resource) error {
 func (e *deployment) layer(r template.Resource, content string) ([]lambda.Extension, error) {
 	if command, err := e.opts.Command(content); err == nil {
 		return []lambda.Extension{{Name: path.Base(content), Command: command}}, nil
+	}
+	if bucket, key, ok := strings.Cut(strings.TrimPrefix(content, objectScheme), "/"); ok && strings.HasPrefix(content, objectScheme) {
+		all, err := e.objectLayer(bucket, key)
+		if err != nil {
+			return nil, r.Errorf("build it for this machine or for Linux on arm64, with the programs in extensions", "layer %q: %v", r.ID, err)
+		}
+		return all, nil
 	}
 	source := content
 	if !filepath.IsAbs(source) {
