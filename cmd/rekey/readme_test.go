@@ -283,3 +283,58 @@ func TestTheAgentsCommandsRun(t *testing.T) {
 		}
 	}
 }
+
+// TestTheGettingStartedCommandsRun runs the commands of
+// docs/getting-started.md, in their order and in one shell beside the first,
+// in a folder where make build was run.
+func TestTheGettingStartedCommandsRun(t *testing.T) {
+	t.Parallel()
+	if _, err := pgserver.Find(); err != nil && os.Getenv("REQUIRE_ENGINES") == "" {
+		t.Skip("NOT TESTED: there is no PostgreSQL")
+	}
+	data, err := os.ReadFile("../../docs/getting-started.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := bashBlock.FindAllStringSubmatch(string(data), -1)
+	var script strings.Builder
+	for _, m := range blocks[1:] {
+		script.WriteString(m[1])
+	}
+	dir := t.TempDir()
+	if err := errors.Join(buildEmpty(filepath.Join(dir, "dist")), copyFile(filepath.Join(dir, "template.yaml"), "../../template.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	ready := startFromReadme(t, blocks[0][1])
+	commands := strings.NewReplacer(
+		"http://127.0.0.1:4566", ready.AWS, "rekey deploy ", "rekey deploy --artifacts dist ", "export ", "export AWS_MAX_ATTEMPTS=1 ",
+	).Replace(script.String())
+	if _, err := exec.LookPath("aws"); err != nil {
+		t.Log("NOT TESTED: there is no aws CLI")
+		commands = regexp.MustCompile(`(?m)^aws .*$`).ReplaceAllString(commands, ":")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", rekeyIn(t, commands))
+	cmd.Dir = dir
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("the commands of docs/getting-started.md: %v\n%s", err, out)
+	}
+	for _, want := range []string{
+		"database-credentials rotated in ", "rekey-prod is CREATE_COMPLETE", "nothing would change", " 1.20", "by polling",
+		"prod-external-api-keys is deleted on ", "rekey-prod is UPDATE_COMPLETE",
+	} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("the output lacks %q:\n%s", want, out)
+		}
+	}
+}
+
+func copyFile(to, from string) error {
+	data, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(to, data, 0o600)
+}
