@@ -3,10 +3,12 @@ package admin
 import (
 	"slices"
 	"strings"
+
+	"github.com/rekey-go/rekey/internal/token"
 )
 
 // A Scope is a right to a kind of call.
-type Scope string
+type Scope = token.Scope
 
 // The scopes.
 const (

@@ -4,7 +4,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/http"
+
+	"github.com/rekey-go/rekey/internal/token"
 )
+
+// TokenRotation is tried out with the API that takes the tokens.
+type TokenRotation = token.Rotation
 
 // DecodeStore reads a body of POST /admin/secrets, and says what is wrong with it.
 func DecodeStore(body []byte) (name string, value json.RawMessage, fault string) {

@@ -27,7 +27,7 @@ type hashes struct {
 
 func newHashes(t *testing.T, tokens ...Token) *rotationtest.Store {
 	t.Helper()
-	text, err := json.Marshal(Tokens{tokens})
+	text, err := json.Marshal(Tokens{Tokens: tokens})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +53,7 @@ func (s hashes) PutCurrent(ctx context.Context, id, from, version string, v rota
 
 // Tokens reads the hashes as the API does.
 func (s hashes) Tokens(ctx context.Context) ([]Token, error) {
-	held, _, err := TokenRotation{Store: s.Store}.read(ctx)
+	held, _, err := TokenRotation{Store: s.Store}.Read(ctx)
 	return held, err
 }
 

@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/rekey-go/rekey/functions/admin"
+	"github.com/rekey-go/rekey/internal/token"
 	"github.com/rekey-go/rekey/rotation"
 	"github.com/rekey-go/rekey/rotation/keyset"
 	"github.com/rekey-go/rekey/rotation/random"
@@ -70,7 +70,7 @@ func (k *keys) choose(_ context.Context, s rotation.Secret, v rotation.Value) (r
 	case Random:
 		return opaque(s)
 	case AdminToken:
-		return admin.TokenRotation{Store: k.store, Tokens: k.getenv("REKEY_ADMIN_TOKENS")}, nil
+		return token.Rotation{Store: k.store, Tokens: k.getenv("REKEY_ADMIN_TOKENS")}, nil
 	case "":
 		return nil, fmt.Errorf("%w: the value is a JSON object without a signing_key; name the strategy with the tag %s", rotation.ErrConfiguration, Tag)
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/rekey-go/rekey/functions/admin"
+	"github.com/rekey-go/rekey/internal/token"
 	"github.com/rekey-go/rekey/rotation"
 	"github.com/rekey-go/rekey/rotation/keyset"
 	"github.com/rekey-go/rekey/rotation/random"
@@ -36,7 +36,7 @@ func TestTagsAndValueChooseAmongTheKeyStrategies(t *testing.T) {
 			map[string]string{Tag: Random, TagField: "secret", TagPrefix: "whsec_", TagLength: "44", TagCharset: "base64"},
 			random.Strategy{Field: "secret", Prefix: "whsec_", Length: 44, Charset: random.Base64},
 		},
-		"an admin token":                 {`token`, map[string]string{Tag: AdminToken}, admin.TokenRotation{Tokens: "dev-admin-tokens"}},
+		"an admin token":                 {`token`, map[string]string{Tag: AdminToken}, token.Rotation{Tokens: "dev-admin-tokens"}},
 		"an object that says nothing":    {`{"a":"b"}`, nil, nil},
 		"a strategy of another function": {jwtValue, map[string]string{Tag: SingleUser}, nil},
 		"a time that is none":            {jwtValue, map[string]string{TagPublish: "soon"}, nil},

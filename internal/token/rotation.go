@@ -1,4 +1,4 @@
-package admin
+package token
 
 import (
 	"context"
@@ -14,21 +14,21 @@ import (
 	"github.com/rekey-go/rekey/rotation"
 )
 
-// TokenRotation rotates an admin token. Its secret holds the token itself, which
+// Rotation rotates an admin token. Its secret holds the token itself, which
 // operators read; the API's own secret holds hashes only. A new token's hash is
 // put beside the old one's, and the old one's is taken away when it is retired,
 // so two tokens live at once. A further rotation before that leaves the newest
 // three.
-type TokenRotation struct {
+type Rotation struct {
 	Store rotation.Store
 	// Tokens is the id of the secret with the hashes, see [Tokens].
 	Tokens string
 }
 
 var (
-	_ rotation.Strategy = TokenRotation{}
-	_ rotation.Retirer  = TokenRotation{}
-	_ rotation.Prober   = TokenRotation{}
+	_ rotation.Strategy = Rotation{}
+	_ rotation.Retirer  = Rotation{}
+	_ rotation.Prober   = Rotation{}
 )
 
 const (
@@ -40,7 +40,7 @@ const (
 )
 
 // Create makes a token.
-func (TokenRotation) Create(_ context.Context, _ rotation.Change, supplied rotation.Value) (rotation.Value, error) {
+func (Rotation) Create(_ context.Context, _ rotation.Change, supplied rotation.Value) (rotation.Value, error) {
 	if supplied.Empty() {
 		return rotation.NewValue(rand.Text() + rand.Text()), nil
 	}
@@ -52,7 +52,7 @@ func (TokenRotation) Create(_ context.Context, _ rotation.Change, supplied rotat
 }
 
 // Set has the API accept the token.
-func (s TokenRotation) Set(ctx context.Context, c rotation.Change) error {
+func (s Rotation) Set(ctx context.Context, c rotation.Change) error {
 	return s.change(ctx, c.VersionID, func(held []Token) []Token {
 		if accepts(held, c.Pending) {
 			return held
@@ -64,7 +64,7 @@ func (s TokenRotation) Set(ctx context.Context, c rotation.Change) error {
 // successor is the token that takes the place of the current one. It is for what
 // that one is for, and no more.
 func successor(held []Token, c rotation.Change) Token {
-	next := NewToken(rotatedID+c.VersionID, c.Pending.Reveal())
+	next := New(rotatedID+c.VersionID, c.Pending.Reveal())
 	if i := slices.IndexFunc(held, func(t Token) bool { return t.is(c.Current) }); i >= 0 {
 		next.Scopes, next.Prefixes = held[i].Scopes, held[i].Prefixes
 	}
@@ -72,13 +72,13 @@ func successor(held []Token, c rotation.Change) Token {
 }
 
 // Test checks that the API accepts the token.
-func (s TokenRotation) Test(ctx context.Context, c rotation.Change) error {
+func (s Rotation) Test(ctx context.Context, c rotation.Change) error {
 	return s.Probe(ctx, c.Pending)
 }
 
 // Probe checks it of any token.
-func (s TokenRotation) Probe(ctx context.Context, v rotation.Value) error {
-	held, _, err := s.read(ctx)
+func (s Rotation) Probe(ctx context.Context, v rotation.Value) error {
+	held, _, err := s.Read(ctx)
 	if err == nil && !accepts(held, v) {
 		err = fmt.Errorf("%w: the token's hash is not in %s, or has expired", rotation.ErrAuth, s.Tokens)
 	}
@@ -87,7 +87,7 @@ func (s TokenRotation) Probe(ctx context.Context, v rotation.Value) error {
 
 // Retire has the API refuse the superseded token, and those of rotations that
 // were given up.
-func (s TokenRotation) Retire(ctx context.Context, r rotation.Retirement) error {
+func (s Rotation) Retire(ctx context.Context, r rotation.Retirement) error {
 	if err := r.UnderWay(ctx); err != nil {
 		return err
 	}
@@ -115,11 +115,11 @@ func (s TokenRotation) Retire(ctx context.Context, r rotation.Retirement) error 
 }
 
 func accepts(held []Token, v rotation.Value) bool {
-	return slices.ContainsFunc(held, func(t Token) bool { return t.is(v) && t.live() })
+	return slices.ContainsFunc(held, func(t Token) bool { return t.is(v) && t.Live() })
 }
 
-// read returns the tokens, and the version that holds them.
-func (s TokenRotation) read(ctx context.Context) (held []Token, version string, err error) {
+// Read returns the tokens, and the version that holds them.
+func (s Rotation) Read(ctx context.Context) (held []Token, version string, err error) {
 	about, err := s.Store.Describe(ctx, s.Tokens)
 	if err != nil {
 		return nil, "", err
@@ -145,9 +145,9 @@ const attempts = 5
 
 // change stores what edit makes of the tokens. Cause is a version on whose
 // account they change: repeated, the change is the same.
-func (s TokenRotation) change(ctx context.Context, cause string, edit func([]Token) []Token) error {
+func (s Rotation) change(ctx context.Context, cause string, edit func([]Token) []Token) error {
 	for range attempts {
-		held, from, err := s.read(ctx)
+		held, from, err := s.Read(ctx)
 		if err != nil {
 			return err
 		}
