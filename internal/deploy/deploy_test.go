@@ -222,8 +222,9 @@ func TestTheSourceIsLookedForUpwards(t *testing.T) {
 	}
 }
 
-// maxZip is what AWS's copying and unpacking of a package is to stay within.
-const maxZip = 6_000_000
+// maxZip is what AWS's copying and unpacking of a package is to stay within, in
+// bytes: 6 MB, as AWS counts them.
+const maxZip = 6 << 20
 
 // TestThePackagesAreSmall builds the functions as a deployment does, and tells
 // the sizes.
