@@ -4,8 +4,12 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/rekey-go/rekey/runtime/bulletin"
 )
 
 const (
@@ -122,5 +126,66 @@ func TestTheList(t *testing.T) {
 	s.must(t, http.StatusOK, "GET", "/admin/secrets?prefix=admin-&state=empty", "").decode(t, &some)
 	if some.Total != 2 {
 		t.Errorf("%d secrets begin with admin-, want 2", some.Total)
+	}
+}
+
+func TestConsumersAndWhatFailedAreTold(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.put(t, broken, `{"host":"localhost","username":"app","password":"x"}`)
+	about := s.describe(t, broken)
+	board := bulletin.New(dynamodb.NewFromConfig(s.config("operator")), "dev-rekey-bulletin")
+	now := time.Now()
+	for version := range about.VersionIdsToStages {
+		err := board.Renew(t.Context(),
+			bulletin.Lease{SecretARN: *about.ARN, Consumer: "shop", VersionID: version, Since: now, Expires: now.Add(time.Hour)},
+			bulletin.Lease{SecretARN: *about.ARN, Consumer: "billing", VersionID: "an-old-version", Since: now, Expires: now.Add(time.Hour)},
+			bulletin.Lease{SecretARN: *about.ARN, Consumer: "gone", VersionID: "an-old-version", Since: now, Expires: now.Add(-time.Second)})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.must(t, http.StatusAccepted, "PUT", "/admin/secrets/rotate?wait=1500ms", `{"secretName":"`+broken+`"}`)
+	type secret struct {
+		State       string
+		LastFailure *struct{ Step, Next, Message string }
+		Consumers   struct {
+			Current, Old int
+			Holders      []struct{ Consumer string }
+		}
+	}
+	deadline := time.Now().Add(20 * time.Second)
+	var one secret
+	for tick := time.NewTicker(100 * time.Millisecond); one.LastFailure == nil; <-tick.C {
+		if s.must(t, http.StatusOK, "GET", "/admin/secrets/"+broken, "").decode(t, &one); time.Now().After(deadline) {
+			t.Fatalf("no failure is told: %+v", one)
+		}
+	}
+	if one.State != "failed" || one.LastFailure.Step != "createSecret" || !strings.Contains(one.LastFailure.Next, "rekey plan "+broken) {
+		t.Errorf("the failure: %+v %+v", one, one.LastFailure)
+	}
+	if one.Consumers.Current != 1 || one.Consumers.Old != 1 || len(one.Consumers.Holders) != 2 {
+		t.Errorf("consumers: %+v", one.Consumers)
+	}
+	var list struct{ Secrets []secret }
+	s.must(t, http.StatusOK, "GET", "/admin/secrets?state=failed", "").decode(t, &list)
+	if len(list.Secrets) != 1 || list.Secrets[0].Consumers.Current != 1 || list.Secrets[0].Consumers.Old != 1 || list.Secrets[0].LastFailure == nil {
+		t.Errorf("the list: %+v", list)
+	}
+	var state struct {
+		Status  string
+		Failure *struct{ Tries int }
+	}
+	s.must(t, http.StatusOK, "GET", "/admin/secrets/"+broken+"/rotation", "").decode(t, &state)
+	if state.Status != "running" || state.Failure == nil || state.Failure.Tries != 1 {
+		t.Errorf("the rotation, which is tried again in an hour: %+v %+v", state, state.Failure)
+	}
+	if got := s.must(t, http.StatusConflict, "POST", "/admin/secrets/"+broken+"/rollback", ""); got.body == "" {
+		t.Error("no answer")
+	}
+	s.must(t, http.StatusOK, "POST", "/admin/secrets/"+broken+"/cancel", "")
+	s.must(t, http.StatusOK, "GET", "/admin/secrets/"+broken+"/rotation", "").decode(t, &state)
+	if state.Status != "failed" {
+		t.Errorf("the rotation that was cancelled is %s", state.Status)
 	}
 }

@@ -125,7 +125,6 @@ func (h *Handler) ask(ctx context.Context, id string) (*detail, error) {
 	var (
 		about    *secretsmanager.DescribeSecretOutput
 		versions []types.SecretVersionsListEntry
-		board    bulletin.Board
 	)
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() (err error) {
@@ -133,9 +132,6 @@ func (h *Handler) ask(ctx context.Context, id string) (*detail, error) {
 		return err
 	})
 	g.Go(func() (err error) { versions, err = h.versions(gctx, id); return err })
-	if h.board != nil {
-		g.Go(func() error { board, _ = h.board.Read(gctx); return nil }) // without it the times are less exact
-	}
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
@@ -146,7 +142,7 @@ func (h *Handler) ask(ctx context.Context, id string) (*detail, error) {
 		rotated: about.LastRotatedDate, next: about.NextRotationDate, created: about.CreatedDate, changed: about.LastChangedDate, deletion: about.DeletedDate,
 	}
 	d := &detail{
-		summary: f.summary(board.Entries[f.arn], past.byARN[f.arn]), ARN: f.arn,
+		summary: f.summary(f.promoted(versions), past.byARN[f.arn]), ARN: f.arn,
 		Versions: versionsOf(versions), Timeline: timeline(f.name, past.byARN[f.arn], versionWith(f.versions, labelCurrent)), at: time.Now(),
 	}
 	d.Consumers = h.holders(ctx, f.arn, d.Labels[labelCurrent].VersionID)
@@ -157,6 +153,18 @@ func (h *Handler) ask(ctx context.Context, id string) (*detail, error) {
 		d.Notes = append(d.Notes, past.note)
 	}
 	return d, nil
+}
+
+// promoted is when the current version became so: by a rotation, or when it was
+// stored. It saves a read of the board, which is of all secrets.
+func (f facts) promoted(versions []types.SecretVersionsListEntry) bulletin.Entry {
+	e := bulletin.Entry{VersionID: versionWith(f.versions, labelCurrent), At: aws.ToTime(f.rotated)}
+	for _, v := range versions {
+		if created := aws.ToTime(v.CreatedDate); aws.ToString(v.VersionId) == e.VersionID && created.After(e.At) {
+			e.At = created
+		}
+	}
+	return e
 }
 
 // versions lists all versions, those without a label too.

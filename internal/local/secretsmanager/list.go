@@ -80,14 +80,15 @@ func (s *Service) listSecrets(_ context.Context, _ *wire.Call, in *listInput) (*
 		}
 		return c
 	})
-	list := make([]listEntry, len(found))
-	for i, f := range found {
-		list[i] = listEntry{description: s.describe(f.entry, f.state), SecretVersionsToStages: f.state.versions.stages()}
+	found, next, err := page(found, in.MaxResults, maxPage, in.NextToken)
+	if err != nil {
+		return nil, err
 	}
-	out := new(listOutput)
-	var err error
-	out.SecretList, out.NextToken, err = page(list, in.MaxResults, maxPage, in.NextToken)
-	return out, err
+	out := &listOutput{SecretList: make([]listEntry, len(found)), NextToken: next}
+	for i, f := range found {
+		out.SecretList[i] = listEntry{description: s.describe(f.entry, f.state), SecretVersionsToStages: f.state.versions.stages()}
+	}
+	return out, nil
 }
 
 // A candidate is a secret that a listing may show.
