@@ -75,7 +75,7 @@ func (c *contract) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		r.Body = io.NopCloser(bytes.NewReader(sent))
 	}
-	res, err := http.DefaultTransport.RoundTrip(r)
+	res, err := many.RoundTrip(r)
 	if err != nil {
 		return nil, err
 	}

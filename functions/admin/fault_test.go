@@ -38,7 +38,7 @@ func ways() map[string]func(*http.Request) (*http.Response, error) {
 		"throttled":      refuse(http.StatusBadRequest, "ThrottlingException"),
 		"denied":         refuse(http.StatusBadRequest, "AccessDeniedException"),
 		"answer lost": func(r *http.Request) (*http.Response, error) {
-			res, err := http.DefaultTransport.RoundTrip(r)
+			res, err := many.RoundTrip(r)
 			if err == nil {
 				_ = res.Body.Close()
 			}

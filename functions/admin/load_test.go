@@ -30,8 +30,7 @@ func loaded(b *testing.B, secrets int) *system {
 	s := startFrom(b, silent, func(o *admin.Options) {
 		o.CallsPerSecond, o.Logger = 1_000_000, slog.New(slog.NewJSONHandler(io.Discard, nil))
 	})
-	s.client.Transport = &http.Transport{MaxIdleConnsPerHost: 64}
-	s.calls.quiet.Store(true)
+	s.client.Transport = many
 	var wg sync.WaitGroup
 	next := make(chan int)
 	for range 8 {

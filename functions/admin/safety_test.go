@@ -186,7 +186,7 @@ func TestRotationsOfOneSecretAtOnce(t *testing.T) {
 func TestAThousandCallsAtOnce(t *testing.T) {
 	t.Parallel()
 	s := start(t)
-	s.client.Transport = &http.Transport{MaxIdleConnsPerHost: 100} // the other tests look at what is answered
+	s.client.Transport = many // the other tests look at what is answered
 	var wg sync.WaitGroup
 	begin := make(chan struct{})
 	var mu sync.Mutex

@@ -12,7 +12,6 @@ import (
 	"os"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -170,15 +169,10 @@ type faults struct {
 	made []string // the targets of all calls
 	fail int      // the number of the call that fails; none if zero
 	how  func(*http.Request) (*http.Response, error)
-
-	quiet atomic.Bool // no call is noted
 }
 
 // RoundTrip passes on, or fails.
 func (f *faults) RoundTrip(r *http.Request) (*http.Response, error) {
-	if f.quiet.Load() {
-		return many.RoundTrip(r)
-	}
 	f.mu.Lock()
 	f.made = append(f.made, r.Header.Get("X-Amz-Target"))
 	fail := f.fail > 0 && len(f.made) == f.fail
@@ -186,10 +180,11 @@ func (f *faults) RoundTrip(r *http.Request) (*http.Response, error) {
 	if fail {
 		return f.how(r)
 	}
-	return http.DefaultTransport.RoundTrip(r)
+	return many.RoundTrip(r)
 }
 
-// many keeps as many connections as the SDK's own client does for its calls.
+// many keeps connections for many callers. It is not the default transport, whose
+// connections every httptest.Server closes when it ends.
 var many = &http.Transport{MaxIdleConnsPerHost: 64}
 
 // arm has the call of a number fail, counted from now; none if it is zero.
@@ -248,9 +243,20 @@ func (s *system) must(t testing.TB, status int, method, path, body string, heade
 	t.Helper()
 	r := s.do(t, method, path, body, headers...)
 	if r.status != status {
-		t.Fatalf("%s %s: %d %s, want %d", method, path, r.status, r.body, status)
+		t.Fatalf("%s %s: %d %s, want %d\n%s", method, path, r.status, r.body, status, s.logged(r))
 	}
 	return r
+}
+
+// logged are the lines of the log about a call.
+func (s *system) logged(r result) string {
+	var lines []string
+	for line := range strings.Lines(s.log.String()) {
+		if strings.Contains(line, r.header.Get("X-Request-Id")) {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, "")
 }
 
 // value is the value of a version, as an operator reads it.
