@@ -76,8 +76,7 @@ func unquoted(quoted []byte) []byte {
 
 // isMember reports whether what follows a text is the value of a member.
 func isMember(before []byte) bool {
-	before = bytes.TrimRight(before, " \t\r\n")
-	return len(before) > 0 && before[len(before)-1] == ':'
+	return lastByte(before) == ':'
 }
 
 // An objectKind is what an object is, by the names of its own members.
@@ -100,8 +99,13 @@ func object(text []byte) (length int, kind objectKind) {
 		return 0, plain
 	}
 	o := objectScan{text: text}
-	for o.at < len(text) {
-		switch c := text[o.at]; c {
+	return o.run()
+}
+
+// run goes over the object or the list that the text begins with.
+func (o *objectScan) run() (length int, kind objectKind) {
+	for o.at < len(o.text) {
+		switch c := o.text[o.at]; c {
 		case ' ', '\t', '\r', '\n':
 			o.at++
 		case '{', '[':

@@ -25,8 +25,9 @@ type LookupOptions struct {
 	// not paced.
 	PerSecond float64
 	// WithoutKMS leaves the records of KMS out. They tell which version a plain
-	// read got, but LookupEvents cannot find those of Secrets Manager alone:
-	// in an account that uses KMS a lot they are many.
+	// read got, and which keys were disabled or are to be deleted. LookupEvents
+	// cannot find those of Secrets Manager alone: in an account that uses KMS a
+	// lot they are many.
 	WithoutKMS bool
 	// Name is what the account and Region are called. With a name, an error
 	// leaves out the rest of them, with an [audit.SkippedError], in place of
@@ -68,8 +69,9 @@ type Events struct {
 	opts   LookupOptions
 }
 
-// Lookup returns the records of Secrets Manager, and of KMS on its behalf,
-// from the event history of the client's account and Region.
+// Lookup returns the records of Secrets Manager, those of KMS on its behalf, and
+// the changes of KMS keys from the event history of the client's account and
+// Region.
 func Lookup(client cloudtrail.LookupEventsAPIClient, optFns ...func(*LookupOptions)) *Events {
 	e := &Events{client: client}
 	for _, fn := range optFns {
@@ -83,6 +85,7 @@ func Lookup(client cloudtrail.LookupEventsAPIClient, optFns ...func(*LookupOptio
 type slice struct {
 	want     types.LookupAttribute
 	from, to time.Time
+	rare     bool // a page or two, however long the time is
 }
 
 // name is what a checkpoint calls a slice.
@@ -97,14 +100,20 @@ const (
 	settled = time.Hour
 )
 
-// slices lists what to look up: with a checkpoint day by day, so that it can
-// note each, the latest first; else the whole time.
+// slices lists what to look up. Changes of keys are so rare that a call for each
+// is enough. The rest is with a checkpoint looked up day by day, so that it can
+// note each, the latest first; else the whole time at once.
 func (e *Events) slices(now time.Time) (list []slice) {
+	from, to := e.opts.From, e.opts.To
+	if !e.opts.WithoutKMS {
+		for _, c := range keyChanges() {
+			list = append(list, slice{attribute(types.LookupAttributeKeyEventName, c.verb+c.rest), from, to, true})
+		}
+	}
 	if e.opts.Checkpoint == nil {
-		return e.slice(e.opts.From, e.opts.To)
+		return append(list, e.slice(from, to)...)
 	}
 	const day = 24 * time.Hour
-	from, to := e.opts.From, e.opts.To
 	if earliest := now.Add(-history); from.Before(earliest) {
 		from = earliest
 	}
@@ -136,7 +145,11 @@ func (s slice) bounds(now time.Time) (from, to time.Time) {
 	return from, to
 }
 
+// span is how much time a slice has that takes long to look up.
 func (s slice) span(now time.Time) time.Duration {
+	if s.rare {
+		return 0
+	}
 	from, to := s.bounds(now)
 	return to.Sub(from)
 }
@@ -227,13 +240,13 @@ func (r *lookupRun) progress(s slice, events []types.Event) {
 	}
 	p := LookupProgress{Events: r.count, At: *events[len(events)-1].EventTime}
 	_, to := s.bounds(r.begun)
-	if done := r.done + to.Sub(p.At); done > 0 && done < r.span {
+	if done := r.done + min(to.Sub(p.At), s.span(r.begun)); done > 0 && done < r.span {
 		p.Left = time.Duration(float64(time.Since(r.begun)) * float64(r.span-done) / float64(done))
 	}
 	r.opts.Progress(p)
 }
 
-// lookups lists what to look for.
+// lookups lists what to look for, but for the changes of keys.
 func (e *Events) lookups() []types.LookupAttribute {
 	list := []types.LookupAttribute{attribute(types.LookupAttributeKeyEventSource, "secretsmanager.amazonaws.com")}
 	if !e.opts.WithoutKMS {

@@ -19,51 +19,6 @@ const (
 	maxRecord = 1 << 20
 )
 
-// needle stands in every record of Secrets Manager, as its event source, and
-// in every record of what KMS did for it, as who asked.
-const needle = "secretsmanager.amazonaws.com"
-
-// tip is the part of the needle that is looked for: its first letter is the
-// one that records have least of.
-const tip = "ger.amazonaws.com"
-
-// indexNeedle returns the place of the first needle in a text from a place on,
-// or -1.
-func indexNeedle(text []byte, from int) int {
-	for at := from; ; at += len(tip) {
-		hit := bytes.Index(text[at:], []byte(tip))
-		if hit < 0 {
-			return -1
-		}
-		at += hit
-		if begin := at + len(tip) - len(needle); begin >= from && string(text[begin:at+len(tip)]) == needle {
-			return begin
-		}
-	}
-}
-
-// indexEscape returns the place of the first letter or dot from a place on that
-// is written as an escape, as nobody needs to but JSON allows: \u0073. It
-// returns -1 if there is none.
-func indexEscape(text []byte, from int) int {
-	const mark, length = `\u00`, len(`\u0073`)
-	for at := from; ; at += len(mark) {
-		hit := bytes.Index(text[at:], []byte(mark))
-		if hit < 0 || at+hit+length > len(text) {
-			return -1
-		}
-		at += hit
-		switch code := text[at+len(mark):]; code[0] {
-		case '6', '7':
-			return at
-		case '2':
-			if code[1]|' ' == 'e' {
-				return at
-			}
-		}
-	}
-}
-
 // The damages that a stream goes on after.
 var (
 	errTooLarge = errors.New("a record is larger than 1 MiB")
@@ -81,17 +36,17 @@ type damage struct {
 func (d *damage) Error() string { return fmt.Sprintf("%v, about byte %d", d.err, d.at) }
 func (d *damage) Unwrap() error { return d.err }
 
-// A scanner finds the records of Secrets Manager in a stream of JSON, whatever
-// is around them: the list of a log file, a bare list, a record per line, the
-// answer of LookupEvents, or the envelope of an event.
+// A scanner finds the records of Secrets Manager in a stream of JSON, and of
+// what makes KMS keys unusable, whatever is around them: the list of a log
+// file, a bare list, a record per line, the answer of LookupEvents, or the
+// envelope of an event.
 //
-// It does not decode the stream. It looks for the name of the service, goes
-// back to where the object begins whose event source that is, and forward to
-// where it ends. All that lies between such records is passed over at the
-// speed of a search for a text.
+// It does not decode the stream. It looks for a few texts, goes back to where
+// the object begins that has them, and forward to where it ends. All that lies
+// between such records is passed over at the speed of a search for a text.
 //
-// An object within a record is not taken for one, whatever it says: a caller
-// can write what they like into the parameters of a call.
+// An object within a record is not taken for one, whatever it says, see
+// [isTop]: a caller can write what they like into the parameters of a call.
 type scanner struct {
 	r     io.Reader
 	buf   []byte
@@ -104,21 +59,29 @@ type scanner struct {
 	floor int
 	// cut is whether something after that end was forgotten.
 	cut bool
-	// plain and strange are where the next needle is, and the next letter that
-	// is written as an escape; none is len(buf), and what lies before start is
-	// not known.
-	plain, strange int
+	// hits are the next one of each search; those before start are not known.
+	hits [searches]hit
 	// resume is where a text ends that is too large, as far as was read.
 	resume int
 }
 
 func newScanner(r io.Reader) *scanner {
-	return &scanner{r: r, buf: make([]byte, windowSize), plain: -1, strange: -1}
+	s := &scanner{buf: make([]byte, windowSize)}
+	s.reset(r)
+	return s
 }
 
 // reset makes the scanner ready for another stream.
 func (s *scanner) reset(r io.Reader) {
-	*s = scanner{r: r, buf: s.buf, plain: -1, strange: -1}
+	*s = scanner{r: r, buf: s.buf}
+	s.forget()
+}
+
+// forget lets all searches begin anew.
+func (s *scanner) forget() {
+	for i := range s.hits {
+		s.hits[i].at = -1
+	}
 }
 
 // next returns the next record, which is valid until the following call. Its
@@ -126,25 +89,21 @@ func (s *scanner) reset(r io.Reader) {
 // ends the stream.
 func (s *scanner) next() ([]byte, error) {
 	for {
-		at, isPlain := s.hit()
-		if at == len(s.buf) {
-			if err := s.fill(max(s.start, s.n-len(needle)+1)); err != nil {
+		h := s.hit()
+		if h.at == len(s.buf) {
+			if err := s.fill(max(s.start, s.n-longest+1)); err != nil {
 				return nil, err
 			}
 			continue
 		}
-		look := s.around
-		if !isPlain {
-			look = s.disguised
-		}
-		found, end, err := look(at)
+		found, end, err := s.look(h)
 		switch {
 		case errors.Is(err, errPartial):
-			if err := s.fill(at); err != nil {
-				return nil, s.damaged(at, err)
+			if err := s.fill(h.at); err != nil {
+				return nil, s.damaged(h, err)
 			}
 		case err != nil:
-			return nil, s.damaged(at, err)
+			return nil, s.damaged(h, err)
 		case found != nil:
 			s.start = s.pass(end)
 			return found, nil
@@ -154,28 +113,38 @@ func (s *scanner) next() ([]byte, error) {
 	}
 }
 
-// hit returns the next place to look at, or len(s.buf).
-func (s *scanner) hit() (at int, isPlain bool) {
-	if s.plain < s.start {
-		if s.plain = indexNeedle(s.buf[:s.n], s.start); s.plain < 0 {
-			s.plain = len(s.buf)
+// hit returns the next place to look at; there is none at len(s.buf).
+func (s *scanner) hit() hit {
+	next := hit{at: len(s.buf)}
+	for i, index := range [searches]func([]byte, int) hit{indexService, indexKeyChange, indexEscape} {
+		if s.hits[i].at < s.start {
+			if s.hits[i] = index(s.buf[:s.n], s.start); s.hits[i].at < 0 {
+				s.hits[i].at = len(s.buf)
+			}
+		}
+		if s.hits[i].at < next.at {
+			next = s.hits[i]
 		}
 	}
-	if s.strange < s.start {
-		if s.strange = indexEscape(s.buf[:s.n], s.start); s.strange < 0 {
-			s.strange = len(s.buf)
-		}
+	return next
+}
+
+// look returns the record that a hit belongs to, or nil if it belongs to none,
+// and where to look on.
+func (s *scanner) look(h hit) (found []byte, end int, err error) {
+	if h.length == 0 {
+		return s.disguised(h.at)
 	}
-	return min(s.plain, s.strange), s.plain <= s.strange
+	return s.around(h.at, h.at+h.length)
 }
 
 // damaged is the error of a record about a place. The search goes on after the
 // place, for records that begin after it.
-func (s *scanner) damaged(at int, err error) error {
+func (s *scanner) damaged(h hit, err error) error {
 	switch {
 	case errors.Is(err, errTooLarge), errors.Is(err, errBroken), errors.Is(err, errCutOff):
-		s.start = s.pass(min(max(at+len(needle), s.resume), s.n))
-		return &damage{at: s.base + int64(at), err: err}
+		s.start = s.pass(min(max(h.at+max(h.length, 1), s.resume), s.n))
+		return &damage{at: s.base + int64(h.at), err: err}
 	}
 	return err
 }
@@ -193,7 +162,7 @@ func (s *scanner) fill(from int) error {
 		return s.end()
 	}
 	s.start = from
-	s.plain, s.strange = -1, -1
+	s.forget()
 	if drop := max(from-maxRecord, 0); drop > 0 && s.n == len(s.buf) {
 		copy(s.buf, s.buf[drop:s.n])
 		s.n -= drop
@@ -222,7 +191,7 @@ func (s *scanner) fill(from int) error {
 // end is the error with which a stream ends: JSON that was not cut off closes
 // what it opened last.
 func (s *scanner) end() error {
-	text := bytes.TrimRight(s.buf[:s.n], " \t\r\n")
+	text := trimmedRight(s.buf[:s.n])
 	if s.err == nil && len(text) > 0 && text[len(text)-1] != '}' && text[len(text)-1] != ']' {
 		return io.ErrUnexpectedEOF
 	}
@@ -232,10 +201,8 @@ func (s *scanner) end() error {
 // errPartial means that a record goes on after what was read.
 var errPartial = errors.New("partial record")
 
-// around returns the record that the needle at a place belongs to, or nil if
-// it belongs to none, and where to look on.
-func (s *scanner) around(at int) (found []byte, end int, err error) {
-	after := at + len(needle)
+// around does it for a needle, given where that begins and ends.
+func (s *scanner) around(at, after int) (found []byte, end int, err error) {
 	open := at - 1
 	switch {
 	case open < s.floor || s.buf[open] != '"':
@@ -250,11 +217,11 @@ func (s *scanner) around(at int) (found []byte, end int, err error) {
 	return s.enclosing(open, after)
 }
 
-// disguised does what around does for a text with a letter, at a place, that is
-// written as an escape.
+// disguised does it for a text with a letter, at a place, that is written as an
+// escape.
 func (s *scanner) disguised(at int) ([]byte, int, error) {
 	begin, end, err := s.textAt(at)
-	if err != nil || begin < 0 || string(unquoted(s.buf[begin:end])) != needle {
+	if err != nil || begin < 0 || !isNeedle(unquoted(s.buf[begin:end])) {
 		return nil, end, err
 	}
 	return s.enclosing(begin, end)
@@ -321,21 +288,21 @@ func (s *scanner) enclosing(begin, after int) (found []byte, end int, err error)
 			case record:
 				found, end = s.buf[i:i+length], i+length
 			case wrapper:
-				if !isMember(s.buf[s.floor:i]) {
+				if isTop(s.buf[s.floor:i]) {
 					return found, max(end, s.pass(after)), nil
 				}
 			case plain:
 			}
 		}
-		if found != nil && !isMember(s.buf[s.floor:i]) {
+		if found != nil && isTop(s.buf[s.floor:i]) {
 			return found, end, nil
 		}
 	}
 	switch {
+	case s.cut: // what is around it began too long ago
+		return nil, 0, errTooLarge
 	case found != nil:
 		return found, end, nil
-	case s.cut:
-		return nil, 0, errTooLarge
 	}
 	return nil, s.pass(after), nil
 }

@@ -48,8 +48,10 @@ const (
 	// last has the source at its end, with braces and quotes in texts before.
 	last = `{"eventID":"last","requestParameters":{"p":"{\"a\\\\\":[","q":["}",{"r":"\\"}]},"eventSource":"secretsmanager.amazonaws.com"}`
 	// policy mentions the service in a text, and in a list, before its source.
-	policy = `{"eventID":"policy","requestParameters":{"resourcePolicy":"{\"Service\":\"secretsmanager.amazonaws.com\"}","s":["secretsmanager.amazonaws.com"]},"eventSource":"secretsmanager.amazonaws.com"}`
-	host   = `{"eventID":"host","eventSource":"s3.amazonaws.com","tlsDetails":{"clientProvidedHostHeader":"vpce-1.secretsmanager.amazonaws.com"}}`
+	policy  = `{"eventID":"policy","requestParameters":{"resourcePolicy":"{\"Service\":\"secretsmanager.amazonaws.com\"}","s":["secretsmanager.amazonaws.com"]},"eventSource":"secretsmanager.amazonaws.com"}`
+	disable = `{"eventSource":"kms.amazonaws.com","eventName":"DisableKey","eventID":"disable"}`
+	remove  = `{"eventName" : "ScheduleKeyDeletion","eventID":"remove","eventSource":"kms.amazonaws.com","userIdentity":{"accessKeyId":"AKIA"}}`
+	host    = `{"eventID":"host","eventSource":"s3.amazonaws.com","tlsDetails":{"clientProvidedHostHeader":"vpce-1.secretsmanager.amazonaws.com"}}`
 )
 
 func TestScannerFindsTheRecords(t *testing.T) {
@@ -82,6 +84,9 @@ func TestScannerFindsTheRecords(t *testing.T) {
 		"no record":                    {`{"a":"x secretsmanager.amazonaws.com","b":"secretsmanager.amazonaws.com"}`, nil},
 		"nothing":                      {``, nil},
 		"an empty log file":            {`{"Records":[]}`, nil},
+		"changes of KMS keys":          {`{"Records":[` + disable + `,` + strings.ReplaceAll(disable, "DisableKey", "EnableKeyRotation") + `,` + remove + `]}`, []string{"disable", "remove"}},
+		"a list of lists":              {`[[` + other + `,` + read + `],[` + key + `]]`, []string{"read", "key"}},
+		"brackets in texts":            {`{"Records":[{"eventSource":"s3.amazonaws.com","x,":":[x","y":",[{\"","a":[1,[2]]},` + read + `]}`, []string{"read"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -214,22 +219,34 @@ func TestScannerIsNotDeceived(t *testing.T) {
 		parameters string
 		want       string
 	}{
-		"in a map of tags":      {`{"tags":` + forged + `}`, "outer"},
-		"in a text":             {`{"description":` + string(text) + `}`, "outer"},
-		"in a text of its name": {`{"CloudTrailEvent":` + string(text) + `}`, "outer"},
-		"in a detail":           {`{"detail":{"detail":` + forged + `}}`, "outer"},
-		"as the parameters":     {forged, "outer"},
+		"in a map of tags":        {`{"tags":` + forged + `}`, "outer"},
+		"in a text":               {`{"description":` + string(text) + `}`, "outer"},
+		"in a text of its name":   {`{"CloudTrailEvent":` + string(text) + `}`, "outer"},
+		"in a detail":             {`{"detail":{"detail":` + forged + `}}`, "outer"},
+		"as the parameters":       {forged, "outer"},
+		"in a list":               {`{"l":[` + forged + `]}`, "outer"},
+		"after others in a list":  {`{"l":[{"eventSource":"s3.amazonaws.com"},["]"],"]}],", ` + forged + `,{"a":1}]}`, "outer"},
+		"in a list in a list":     {`{"l":[1,[],[` + forged + `],2]}`, "outer"},
+		"in a list of lists":      {`[[[` + forged + `]]]`, "outer"},
+		"in a list behind texts":  {`{"x,":":[x","y":",[{\"","l":[` + forged + `,"]"]}`, "outer"},
+		"in a list of Records":    {`{"a":{"Records":[` + forged + `]}}`, "outer"},
+		"in a log file in a list": {`{"a":[{"Records":[` + forged + `]}]}`, "outer"},
+		"in a text in a list":     {`{"l":[{"CloudTrailEvent":` + string(text) + `}]}`, "outer"},
+		"deep in a list":          {`{"l":[` + strings.Repeat("[", 60) + strings.Repeat("]", 60) + `,` + forged + `]}`, "outer"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			outer := `{"eventSource":"lambda.amazonaws.com","requestParameters":` + tt.parameters + `,"eventID":"outer"}`
-			for _, text := range []string{`{"Records":[` + outer + `]}`, outer + "\n" + outer, `{"Records" : [ ` + strings.ReplaceAll(outer, `":`, `" : `) + `]}`} {
+			for _, text := range []string{
+				`{"Records":[` + outer + `]}`, outer + "\n" + outer, `{"Records" : [ ` + strings.ReplaceAll(outer, `":`, `" : `) + `]}`,
+				`{"Records":[` + strings.Repeat(other+",", 20_000) + outer + `]}`, `[` + other + `,` + outer + `,` + read + `]`,
+			} {
 				got, err := ids(strings.NewReader(text))
 				if err != nil {
 					t.Fatal(err)
 				}
 				if !contains(got, "outer") || contains(got, "forged") {
-					t.Errorf("found %q in %s", got, text)
+					t.Errorf("found %q in %.2000s", got, text)
 				}
 			}
 		})
@@ -274,12 +291,42 @@ func FuzzScanner(f *testing.F) {
 		}
 		for _, raw := range log.Records {
 			var rec map[string]json.RawMessage
-			if json.Unmarshal(raw, &rec) != nil || string(rec["eventSource"]) != `"`+needle+`"` || bytes.Count(raw, []byte("eventSource")) != 1 ||
+			if json.Unmarshal(raw, &rec) != nil || string(rec["eventSource"]) != `"`+service+`"` || bytes.Count(raw, []byte("eventSource")) != 1 ||
 				bytes.Contains(raw, []byte(`"Records"`)) || bytes.Contains(raw, []byte(`"Event`)) || bytes.Contains(raw, []byte(`"CloudTrailEvent"`)) {
 				continue
 			}
 			if !contains(got, string(raw)) {
 				t.Fatalf("missed %s", raw)
+			}
+		}
+	})
+}
+
+// FuzzParameters checks that nothing that a caller writes is taken for a record,
+// and that the record after theirs is found.
+func FuzzParameters(f *testing.F) {
+	for _, seed := range []string{`[` + read + `]`, `{"a":[[],"]",` + read + `],":[":",["}`, `{"l":[{"Records":[` + read + `]}]}`, `[{"CloudTrailEvent":"{\"eventSource\":\"secretsmanager.amazonaws.com\"}"}]`} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, parameters []byte) {
+		if !json.Valid(parameters) {
+			return
+		}
+		outer := `{"eventSource":"lambda.amazonaws.com","requestParameters":` + string(parameters) + `,"eventID":"outer"}`
+		s := newScanner(strings.NewReader(`{"Records":[` + outer + `,` + read + `]}`))
+		for {
+			raw, err := s.next()
+			if errors.Is(err, errBroken) { // deeper than 64
+				return
+			}
+			if err != nil {
+				t.Fatalf("%v before the record after %s", err, outer)
+			}
+			if string(raw) == read {
+				return
+			}
+			if string(raw) != outer {
+				t.Fatalf("found %s in %s", raw, outer)
 			}
 		}
 	})
