@@ -234,6 +234,7 @@ func TestConsumersAreLetInAllTheTime(t *testing.T) {
 	store := rotationtest.NewStore(valueAt(s, "app", "old", ""), nil)
 	strategy := rotation.AlternatingUsers{Database: db, Superuser: superuserOf(valueAt(s, "boss", "boss", ""))}
 	done, ended := make(chan struct{}), make(chan int)
+	login := make(chan struct{}) // hears of the end of each
 	go func() {
 		logins := 0
 		defer func() { ended <- logins }()
@@ -249,6 +250,7 @@ func TestConsumersAreLetInAllTheTime(t *testing.T) {
 			select {
 			case <-done:
 				return
+			case login <- struct{}{}:
 			default:
 			}
 		}
@@ -256,6 +258,9 @@ func TestConsumersAreLetInAllTheTime(t *testing.T) {
 	const rotations = 20
 	for n := range rotations {
 		rotate(t, store, strategy, fmt.Sprintf("token-%d", n))
+		// A login that lasts over two rotations meets a password that is gone.
+		<-login // it may have begun before
+		<-login
 	}
 	close(done)
 	t.Logf("%d logins during %d rotations", <-ended, rotations)

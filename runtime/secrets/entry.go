@@ -181,8 +181,9 @@ func (f *flight) lags(old *state, s *Secret, now instant) bool {
 }
 
 // noValueTTL is how long a placeholder is taken for one: somebody is about to
-// store its first value, and who does expects it to be seen at once.
-const noValueTTL = 20 * time.Millisecond
+// store its first value, and who does expects the next request to see it. The
+// calls are bounded by what one takes, since readers share it.
+const noValueTTL = 2 * time.Millisecond
 
 // fail takes an error as the answer to a flight.
 func (e *entry) fail(f *flight, err error, now instant, opts *Options) (counts bool) {

@@ -46,7 +46,7 @@ type Options struct {
 	MaxStale time.Duration
 	// NegativeTTL is how long it is remembered that a secret could not be
 	// read. If zero, it is one second. A secret without a value is asked
-	// again after 20 ms.
+	// again after 2 ms.
 	NegativeTTL time.Duration
 	// Timeout bounds one read of Secrets Manager, whoever waits for it. If
 	// zero, it is ten seconds.
