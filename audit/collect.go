@@ -14,7 +14,9 @@ type collector struct {
 	opts       Options
 	texts      map[string]string
 	principals map[principal]*principal
-	facts      []fact
+	origins    map[origin]*origin
+	deeds      map[deed]*deed
+	facts      facts
 	// seen is where each event's fact stands, by the event's id, and by the id
 	// that it shares with the same event in another account.
 	seen map[eventID]int32
@@ -34,6 +36,8 @@ func newCollector(opts Options) *collector {
 		opts:       opts,
 		texts:      make(map[string]string),
 		principals: make(map[principal]*principal),
+		origins:    make(map[origin]*origin),
+		deeds:      make(map[deed]*deed),
 		seen:       make(map[eventID]int32),
 		merged:     make(map[int32]int32),
 		oddIDs:     make(map[eventID]string),
@@ -53,6 +57,41 @@ func (c *collector) intern(text string) string {
 	text = strings.Clone(text)
 	c.texts[text] = text
 	return text
+}
+
+func (c *collector) internAll(texts []string) []string {
+	for i := range texts {
+		texts[i] = c.intern(texts[i])
+	}
+	return texts
+}
+
+// share returns the value that is kept of those that are equal.
+func share[T comparable](all map[T]*T, one T) *T {
+	known, ok := all[one]
+	if !ok {
+		known = new(one)
+		all[one] = known
+	}
+	return known
+}
+
+// facts is a list that grows without being copied.
+type facts struct {
+	chunks [][]fact
+	n      int32
+}
+
+const factsPerChunk = 256
+
+func (l *facts) at(i int32) *fact { return &l.chunks[i/factsPerChunk][i%factsPerChunk] }
+
+func (l *facts) add(f fact) {
+	if l.n%factsPerChunk == 0 {
+		l.chunks = append(l.chunks, make([]fact, factsPerChunk))
+	}
+	l.n++
+	*l.at(l.n - 1) = f
 }
 
 // take adds what a source yielded.
@@ -99,10 +138,10 @@ func (c *collector) add(r *record) {
 		ids = append(ids, parseID(r.Addendum.OriginalEventID))
 	}
 	at := c.place(ids)
-	if at == int32(len(c.facts)) { //nolint:gosec // two billion facts do not fit in memory.
-		c.facts = append(c.facts, f)
+	if at == c.facts.n {
+		c.facts.add(f)
 	} else {
-		c.facts[at] = merge(&c.facts[at], &f)
+		*c.facts.at(at) = merge(c.facts.at(at), &f)
 	}
 	for _, id := range ids {
 		c.seen[id] = at
@@ -112,7 +151,7 @@ func (c *collector) add(r *record) {
 // place is where the fact of an event stands that has these ids, or is to
 // stand. A record may show that two facts are of one event: they become one.
 func (c *collector) place(ids []eventID) int32 {
-	at := int32(len(c.facts)) //nolint:gosec // as in add.
+	at := c.facts.n
 	for _, id := range ids {
 		i, ok := c.seen[id]
 		if !ok {
@@ -122,11 +161,11 @@ func (c *collector) place(ids []eventID) int32 {
 			i = next
 		}
 		switch {
-		case at == int32(len(c.facts)): //nolint:gosec // as in add.
+		case at == c.facts.n:
 			at = i
 		case at != i:
 			at, i = min(at, i), max(at, i)
-			c.facts[at] = merge(&c.facts[at], &c.facts[i])
+			*c.facts.at(at) = merge(c.facts.at(at), c.facts.at(i))
 			c.merged[i] = at
 		}
 	}
@@ -182,10 +221,10 @@ func compareBools(a, b bool) int {
 
 // distinct lists the facts, one of each event, in the order of time.
 func (c *collector) distinct() []*fact {
-	facts := make([]*fact, 0, len(c.facts)-len(c.merged))
-	for i := range c.facts {
-		if _, gone := c.merged[int32(i)]; !gone {
-			facts = append(facts, &c.facts[i])
+	facts := make([]*fact, 0, int(c.facts.n)-len(c.merged))
+	for i := range c.facts.n {
+		if _, gone := c.merged[i]; !gone {
+			facts = append(facts, c.facts.at(i))
 		}
 	}
 	sortFacts(facts)

@@ -61,30 +61,39 @@ func isService(r *record) bool {
 	return false
 }
 
-// A fact is what is kept of a record. Texts that many facts share are shared.
+// A fact is what is kept of a record. What many facts have in common is shared.
 type fact struct {
-	at     time.Time
-	id     eventID
-	action string
-	kind   kind
-	denied bool
-	failed bool // for another reason
+	at time.Time
+	id eventID
+	*origin
+	*deed
+	ref    string // the secret as the record names it
+	secret *subject
+	// version is the version that was asked for, or made; for a read it is
+	// filled in from KMS.
+	version string
+	rare    *rare
 	// replaced is whether the event's first record was seen, and its correction;
 	// refCorrected is whether ref is from a correction.
 	replaced, refCorrected bool
-	who                    *principal
-	region                 string
-	account                string // that the secret is in, unless its ARN says otherwise
-	ref                    string // the secret as the record names it
-	secret                 *subject
-	// version is the version that was asked for, or made; for a read it is
-	// filled in from KMS.
-	version  string
+}
+
+// An origin is who called, from where and in which Region.
+type origin struct {
+	who       *principal
+	region    string
+	account   string // that the secret is in, unless its ARN says otherwise
+	ip, agent string
+}
+
+// A deed is what was called for, and with which success.
+type deed struct {
+	action   string
+	kind     kind
+	denied   bool
+	failed   bool // for another reason
 	explicit bool // whether the caller asked for the version
 	stage    string
-	ip       string
-	agent    string
-	rare     *rare
 }
 
 // isRead reports whether a fact is a read that succeeded.
@@ -162,26 +171,24 @@ func (id eventID) String() string {
 // newFact keeps of a record what the report needs.
 func (c *collector) newFact(r *record) fact {
 	p := &r.RequestParameters
+	d := deed{action: c.intern(r.EventName), kind: kindOf(r), denied: r.denied(), stage: c.intern(p.VersionStage)}
+	d.failed = r.ErrorCode != "" && !d.denied
+	d.explicit = d.kind == kindRead && p.VersionID != ""
 	f := fact{
-		at:      r.at,
-		id:      c.id(r),
-		action:  c.intern(r.EventName),
-		kind:    kindOf(r),
-		denied:  r.denied(),
-		who:     c.principal(r),
-		region:  c.intern(r.AWSRegion),
-		account: c.intern(accountOf(r)),
-		stage:   c.intern(p.VersionStage),
-		ip:      c.intern(r.SourceIPAddress),
-		agent:   c.intern(r.UserAgent),
+		at: r.at,
+		id: c.id(r),
+		origin: share(c.origins, origin{
+			who: c.principal(r), region: c.intern(r.AWSRegion), account: c.intern(accountOf(r)),
+			ip: c.intern(r.SourceIPAddress), agent: c.intern(r.UserAgent),
+		}),
+		deed: share(c.deeds, d),
 	}
-	f.failed = r.ErrorCode != "" && !f.denied
 	if f.kind != kindKey {
 		f.ref = c.intern(r.secretID())
 	}
 	switch f.kind {
 	case kindRead:
-		f.version, f.explicit = c.intern(p.VersionID), p.VersionID != ""
+		f.version = c.intern(p.VersionID)
 	case kindDecrypt, kindEncrypt:
 		f.version = c.intern(p.EncryptionContext.SecretVersionID)
 	case kindRotation:
@@ -213,17 +220,17 @@ func (c *collector) newRare(r *record, f *fact) *rare {
 		return nil
 	}
 	x := &rare{
-		message:    r.ErrorMessage,
-		token:      p.ClientRequestToken,
-		stages:     p.VersionStages,
-		moved:      p.MoveToVersionID,
-		list:       p.SecretIDList,
+		message:    c.intern(r.ErrorMessage),
+		token:      c.intern(p.ClientRequestToken),
+		stages:     c.internAll(p.VersionStages),
+		moved:      c.intern(p.MoveToVersionID),
+		list:       c.internAll(p.SecretIDList),
 		forced:     p.ForceDeleteWithoutRecovery,
 		window:     time.Duration(p.RecoveryWindowInDays * float64(24*time.Hour)),
 		due:        parseDate(r.ResponseElements.DeletionDate),
-		madeResult: r.ResponseElements.VersionID,
-		lambda:     p.RotationLambdaARN,
-		detail:     detailOf(r),
+		madeResult: c.intern(r.ResponseElements.VersionID),
+		lambda:     c.intern(p.RotationLambdaARN),
+		detail:     c.intern(detailOf(r)),
 		corrects:   r.Addendum.OriginalEventID != "",
 	}
 	for _, filter := range p.Filters {
@@ -232,7 +239,7 @@ func (c *collector) newRare(r *record, f *fact) *rare {
 		}
 	}
 	if f.kind == kindKey {
-		x.key = keyID(cmp.Or(p.KeyID, r.firstResource()))
+		x.key = c.intern(keyID(cmp.Or(p.KeyID, r.firstResource())))
 	}
 	x.arn, x.name = r.ResponseElements.ARN, r.ResponseElements.Name
 	if r.AdditionalEventData.ARN != "" {
@@ -244,6 +251,7 @@ func (c *collector) newRare(r *record, f *fact) *rare {
 	if x.name == "" {
 		x.name = p.Name
 	}
+	x.arn, x.name = c.intern(x.arn), c.intern(x.name)
 	return x
 }
 

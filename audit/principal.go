@@ -63,12 +63,10 @@ func (c *collector) principal(r *record) *principal {
 	if known, ok := c.principals[p]; ok {
 		return known
 	}
-	for _, text := range []*string{&p.id, &p.kind, &p.account, &p.source, &p.onBehalf, &p.invoked} {
+	for _, text := range []*string{&p.id, &p.kind, &p.account, &p.session, &p.source, &p.onBehalf, &p.invoked} {
 		*text = c.intern(*text)
 	}
-	kept := new(p)
-	c.principals[p] = kept
-	return kept
+	return share(c.principals, p)
 }
 
 // principalID names a principal: a role by its own ARN rather than by that of

@@ -3,7 +3,6 @@ package audit
 import (
 	"bytes"
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"regexp"
@@ -17,7 +16,8 @@ const (
 )
 
 // A record is what the audit reads of a CloudTrail record. The decoder takes
-// members in any case, so that arn, aRN and ARN are one.
+// members in any case, so that arn, aRN and ARN are one. Its texts keep the
+// whole record alive: what is kept of it, a collector interns.
 type record struct {
 	UserIdentity        identity
 	EventTime           string
@@ -124,10 +124,8 @@ func parse(raw []byte) (*record, error) {
 		return nil, nil
 	}
 	var r record
-	if err := json.Unmarshal(raw, &r); err != nil {
-		if _, ok := errors.AsType[*json.UnmarshalTypeError](err); !ok || r.EventSource == "" {
-			return nil, fmt.Errorf("%w: %w", errMalformed, err)
-		}
+	if err := decode(raw, &r); err != nil && (!errors.Is(err, errOtherType) || r.EventSource == "") {
+		return nil, fmt.Errorf("%w: %w", errMalformed, err)
 	}
 	if r.EventSource != secretsSource && !r.isKeyUse() && !r.isKeyChange() {
 		return nil, nil

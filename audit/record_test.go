@@ -112,12 +112,12 @@ func FuzzParse(f *testing.F) {
 				t.Fatal(err)
 			}
 		}
-		if len(c.facts) > 1 {
-			t.Fatalf("one record left %d facts", len(c.facts))
+		if c.facts.n > 1 {
+			t.Fatalf("one record left %d facts", c.facts.n)
 		}
 		r := c.report()
 		want := c.records
-		if len(c.facts) > 0 && c.facts[0].kind == kindKey {
+		if c.facts.n > 0 && c.facts.at(0).kind == kindKey {
 			want -= 1 // a change of a key is no event of Secrets Manager
 		}
 		if n := r.Coverage.Events + r.Coverage.Duplicates + r.Coverage.Replaced; n != want {
