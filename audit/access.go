@@ -120,24 +120,37 @@ func (a *accessBuilder) add(f *fact, label string) {
 	}
 }
 
-// read counts a read. A secret has few versions, and the one that is read is
-// mostly the one that was read before.
+// read counts a read.
 func (a *accessBuilder) read(f *fact) {
 	a.reads = append(a.reads, f)
-	i := len(a.Versions) - 1
-	for i >= 0 && a.Versions[i].VersionID != f.version {
+	a.Versions = countRead(a.Versions, f)
+}
+
+// countRead counts a read with those of its version. A secret has few versions,
+// and the one that is read is mostly the one that was read before.
+func countRead(versions []VersionReads, f *fact) []VersionReads {
+	i := len(versions) - 1
+	for i >= 0 && versions[i].VersionID != f.version {
 		i--
 	}
 	if i < 0 {
-		i = len(a.Versions)
-		a.Versions = append(a.Versions, VersionReads{VersionID: f.version, First: f.at})
+		i = len(versions)
+		versions = append(versions, VersionReads{VersionID: f.version, First: f.at})
 	}
-	v := &a.Versions[i]
+	v := &versions[i]
 	v.Reads++
 	v.Last = f.at
 	if f.explicit {
 		v.Explicit++
 	}
+	return versions
+}
+
+// sortVersions puts the version that was read last at the end.
+func sortVersions(versions []VersionReads) {
+	slices.SortFunc(versions, func(x, y VersionReads) int {
+		return cmp.Or(x.Last.Compare(y.Last), x.First.Compare(y.First), strings.Compare(x.VersionID, y.VersionID))
+	})
 }
 
 func (a *accessBuilder) done(rotates bool, width time.Duration) Access {
@@ -154,9 +167,7 @@ func (a *accessBuilder) done(rotates bool, width time.Duration) Access {
 	a.Regions, a.More.Regions = a.regions.some()
 	a.SourceIdentities, a.More.SourceIdentities = a.sources.some()
 	a.OnBehalfOf, a.More.OnBehalfOf = a.onBehalf.some()
-	slices.SortFunc(a.Versions, func(x, y VersionReads) int {
-		return cmp.Or(x.Last.Compare(y.Last), x.First.Compare(y.First), strings.Compare(x.VersionID, y.VersionID))
-	})
+	sortVersions(a.Versions)
 	return a.Access
 }
 
