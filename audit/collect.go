@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
+	"hash/maphash"
 	"strings"
 	"time"
 )
@@ -13,9 +14,9 @@ import (
 type collector struct {
 	opts       Options
 	texts      map[string]string
-	principals map[principal]*principal
-	origins    map[origin]*origin
-	deeds      map[deed]*deed
+	principals pool[principal]
+	origins    pool[origin]
+	deeds      pool[deed]
 	facts      facts
 	// seen is where each event's fact stands, by the event's id, and by the id
 	// that it shares with the same event in another account.
@@ -35,9 +36,9 @@ func newCollector(opts Options) *collector {
 	return &collector{
 		opts:       opts,
 		texts:      make(map[string]string),
-		principals: make(map[principal]*principal),
-		origins:    make(map[origin]*origin),
-		deeds:      make(map[deed]*deed),
+		principals: newPool[principal](),
+		origins:    newPool[origin](),
+		deeds:      newPool[deed](),
 		seen:       make(map[eventID]int32),
 		merged:     make(map[int32]int32),
 		oddIDs:     make(map[eventID]string),
@@ -66,14 +67,30 @@ func (c *collector) internAll(texts []string) []string {
 	return texts
 }
 
-// share returns the value that is kept of those that are equal.
-func share[T comparable](all map[T]*T, one T) *T {
-	known, ok := all[one]
-	if !ok {
-		known = new(one)
-		all[one] = known
+// A pool keeps one of the values that are equal. It has them by their hash, the
+// next free one where two have the same, so that none is there as a key as well.
+type pool[T comparable] struct {
+	seed  maphash.Seed
+	known map[uint64]*T
+}
+
+func newPool[T comparable]() pool[T] {
+	return pool[T]{seed: maphash.MakeSeed(), known: make(map[uint64]*T)}
+}
+
+// share returns the value that is kept; keep makes it, if it is not there yet.
+func (p *pool[T]) share(one T, keep func(T) T) *T {
+	for hash := maphash.Comparable(p.seed, one); ; hash++ {
+		known, ok := p.known[hash]
+		switch {
+		case !ok:
+			kept := keep(one)
+			p.known[hash] = &kept
+			return &kept
+		case *known == one:
+			return known
+		}
 	}
-	return known
 }
 
 // facts is a list that grows without being copied.

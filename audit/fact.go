@@ -171,18 +171,7 @@ func (id eventID) String() string {
 // newFact keeps of a record what the report needs.
 func (c *collector) newFact(r *record) fact {
 	p := &r.RequestParameters
-	d := deed{action: c.intern(r.EventName), kind: kindOf(r), denied: r.denied(), stage: c.intern(p.VersionStage)}
-	d.failed = r.ErrorCode != "" && !d.denied
-	d.explicit = d.kind == kindRead && p.VersionID != ""
-	f := fact{
-		at: r.at,
-		id: c.id(r),
-		origin: share(c.origins, origin{
-			who: c.principal(r), region: c.intern(r.AWSRegion), account: c.intern(accountOf(r)),
-			ip: c.intern(r.SourceIPAddress), agent: c.intern(r.UserAgent),
-		}),
-		deed: share(c.deeds, d),
-	}
+	f := fact{at: r.at, id: c.id(r), origin: c.origin(r), deed: c.deed(r)}
 	if f.kind != kindKey {
 		f.ref = c.intern(r.secretID())
 	}
@@ -197,6 +186,26 @@ func (c *collector) newFact(r *record) fact {
 	f.rare = c.newRare(r, &f)
 	f.refCorrected = f.corrects() && f.ref != ""
 	return f
+}
+
+// origin is where a record's call came from.
+func (c *collector) origin(r *record) *origin {
+	o := origin{who: c.principal(r), region: r.AWSRegion, account: accountOf(r), ip: r.SourceIPAddress, agent: r.UserAgent}
+	return c.origins.share(o, func(o origin) origin {
+		o.region, o.account, o.ip, o.agent = c.intern(o.region), c.intern(o.account), c.intern(o.ip), c.intern(o.agent)
+		return o
+	})
+}
+
+// deed is what a record's call was.
+func (c *collector) deed(r *record) *deed {
+	d := deed{action: r.EventName, kind: kindOf(r), denied: r.denied(), stage: r.RequestParameters.VersionStage}
+	d.failed = r.ErrorCode != "" && !d.denied
+	d.explicit = d.kind == kindRead && r.RequestParameters.VersionID != ""
+	return c.deeds.share(d, func(d deed) deed {
+		d.action, d.stage = c.intern(d.action), c.intern(d.stage)
+		return d
+	})
 }
 
 // id is the event's id. One that is not written as UUIDs are is remembered as

@@ -60,13 +60,12 @@ func (c *collector) principal(r *record) *principal {
 		invoked:  id.InvokedBy,
 		flags:    flagsOf(r),
 	}
-	if known, ok := c.principals[p]; ok {
-		return known
-	}
-	for _, text := range []*string{&p.id, &p.kind, &p.account, &p.session, &p.source, &p.onBehalf, &p.invoked} {
-		*text = c.intern(*text)
-	}
-	return share(c.principals, p)
+	return c.principals.share(p, func(p principal) principal {
+		for _, text := range []*string{&p.id, &p.kind, &p.account, &p.session, &p.source, &p.onBehalf, &p.invoked} {
+			*text = c.intern(*text)
+		}
+		return p
+	})
 }
 
 // principalID names a principal: a role by its own ARN rather than by that of
