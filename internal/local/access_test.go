@@ -341,7 +341,7 @@ func TestWhatWasUsedAndWhatIsMissingIsTold(t *testing.T) {
               Resource: !GetAtt Bus.Arn
               Condition: {StringEquals: {"events:source": rekey}}
             - Effect: Allow
-              Action: s3:GetObject
+              Action: ec2:DescribeInstances
               Resource: "*"`, "")
 	cfg := as(e, "Caller")
 	if err := getSecret("dev-key")(t, cfg, e); err != nil {

@@ -120,12 +120,15 @@ func (e *deployment) undo(fn func() error) { e.whole[e.making] = append(e.whole[
 // undoPart notes how to remove something that goes with the resource.
 func (e *deployment) undoPart(id string, fn func() error) { e.parts[id] = append(e.parts[id], fn) }
 
-// remove removes a resource, the last of what making it did first.
+// remove removes a resource, the last of what making it did first. One that
+// could not be removed can be tried again.
 func (e *deployment) remove(id string) error {
-	err := errors.Join(e.removeParts(id), backwards(e.whole[id]))
+	if err := errors.Join(e.removeParts(id), backwards(e.whole[id])); err != nil {
+		return err
+	}
 	delete(e.whole, id)
 	delete(e.functions, id)
-	return err
+	return nil
 }
 
 func (e *deployment) removeParts(id string) error {

@@ -137,7 +137,7 @@ func (n *entry) report() PolicyStatement {
 func judgedHere(action string) bool {
 	service, _, _ := strings.Cut(strings.ToLower(action), ":")
 	switch service {
-	case "secretsmanager", "kms", "events", "sqs", "dynamodb", "lambda", "cloudtrail", "sts":
+	case "secretsmanager", "kms", "events", "sqs", "dynamodb", "lambda", "cloudtrail", "sts", "s3":
 		return true
 	default:
 		return strings.ContainsAny(service, "*?")

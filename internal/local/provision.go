@@ -36,6 +36,8 @@ var makers = map[string]maker{
 	"AWS::SecretsManager::ResourcePolicy":   (*deployment).makeSecretPolicy,
 	"AWS::SQS::QueuePolicy":                 (*deployment).makeQueuePolicy,
 	"AWS::Events::EventBusPolicy":           (*deployment).makeBusPolicy,
+	"AWS::S3::Bucket":                       (*deployment).makeBucket,
+	"AWS::S3::BucketPolicy":                 (*deployment).makeBucketPolicy,
 	"AWS::IAM::Role":                        (*deployment).makeRole,
 	"AWS::IAM::ManagedPolicy":               (*deployment).makeManagedPolicy,
 	"AWS::IAM::Policy":                      (*deployment).makeRolePolicy,
@@ -275,4 +277,25 @@ func (e *deployment) makeTable(r template.Resource) error {
 	e.plan.Set(r.ID, p.TableName, map[string]string{"Arn": arn})
 	e.undo(func() error { return e.Tables.Remove(p.TableName) })
 	return refused(r, err)
+}
+
+func bucketARN(bucket string) string { return "arn:aws:s3:::" + bucket }
+
+// makeBucket makes a bucket. What else the template says of it has no effect.
+func (e *deployment) makeBucket(r template.Resource) error {
+	var p struct {
+		BucketName string `yaml:"BucketName"`
+	}
+	if err := e.plan.Properties(r.ID, &p); err != nil {
+		return err
+	}
+	name := cmp.Or(p.BucketName, strings.ToLower(e.nameFor(r.ID)))
+	if e.strict && e.kept[r.ID] != name && e.Objects.Has(name) {
+		return refused(r, wire.Errorf("BucketAlreadyOwnedByYou", "Your previous request to create the named bucket succeeded and you already own it."))
+	}
+	e.plan.Set(r.ID, name, map[string]string{
+		"Arn": bucketARN(name), "DomainName": name + ".s3.amazonaws.com", "RegionalDomainName": name + ".s3." + Region + ".amazonaws.com",
+	})
+	e.undo(func() error { return e.Objects.RemoveBucket(name) })
+	return refused(r, e.Objects.Provision(name))
 }

@@ -39,7 +39,7 @@ func (e *Engine) requests(c *wire.Call) []judged {
 	case "lambda":
 		a.functions()
 	case "s3":
-		a.about(a.action, c.Target, `"`+c.Target+`"`, nil)
+		a.objects()
 	case "sts": // everybody may ask who they are
 	default:
 		a.about(a.action, "*", "", nil)

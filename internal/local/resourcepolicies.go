@@ -71,6 +71,8 @@ func (e *Engine) resourcePolicy(arn string) *iam.Policy {
 		return e.access.parsed.policy(text)
 	case "events":
 		return e.access.buses.get(arn)
+	case "s3":
+		return e.access.parsed.policy(e.Objects.Policy(arn))
 	default:
 		return nil
 	}
@@ -215,4 +217,27 @@ func (e *deployment) makeBusPolicy(r template.Resource) error {
 		return nil
 	})
 	return nil
+}
+
+func (e *deployment) makeBucketPolicy(r template.Resource) error {
+	var p struct {
+		Bucket         string    `yaml:"Bucket"`
+		PolicyDocument yaml.Node `yaml:"PolicyDocument"`
+	}
+	if err := e.plan.Properties(r.ID, &p); err != nil {
+		return err
+	}
+	_, text, err := e.resourceDocument(r, &p.PolicyDocument)
+	if err != nil {
+		return err
+	}
+	arn := bucketARN(p.Bucket)
+	e.plan.Set(r.ID, p.Bucket, nil)
+	e.access.holders.set(arn, r)
+	e.undo(func() error {
+		e.access.holders.remove(arn)
+		e.Objects.DropPolicy(p.Bucket)
+		return nil
+	})
+	return refused(r, e.Objects.PutPolicy(p.Bucket, text))
 }

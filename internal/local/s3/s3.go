@@ -13,6 +13,7 @@ import (
 	"github.com/johannesboyne/gofakes3"
 	"github.com/johannesboyne/gofakes3/backend/s3mem"
 
+	"github.com/rekey-go/rekey/internal/local/iam"
 	"github.com/rekey-go/rekey/internal/local/wire"
 )
 
@@ -59,6 +60,48 @@ func (s *Service) Object(bucket, key string) ([]byte, error) {
 	return io.ReadAll(object.Contents)
 }
 
+// Provision makes a bucket, if it is not there.
+func (s *Service) Provision(bucket string) error {
+	err := s.backend.CreateBucket(bucket)
+	if err == nil || gofakes3.HasErrorCode(err, gofakes3.ErrBucketAlreadyExists) {
+		return nil
+	}
+	return fmt.Errorf("making the bucket %s: %w", bucket, err)
+}
+
+// Has reports whether there is a bucket.
+func (s *Service) Has(bucket string) bool {
+	there, err := s.backend.BucketExists(bucket)
+	return there && err == nil
+}
+
+// Policy is the policy of the bucket that an ARN names, or that its object is
+// in; empty if there is none.
+func (s *Service) Policy(arn string) string {
+	bucket, _ := split(strings.TrimPrefix(arn, "arn:aws:s3:::"))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return string(s.documents[bucket+"?policy"])
+}
+
+// PutPolicy gives a bucket its policy.
+func (s *Service) PutPolicy(bucket, policy string) error {
+	if !s.Has(bucket) {
+		return wire.Errorf("NoSuchBucket", "The specified bucket does not exist")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.documents[bucket+"?policy"] = []byte(policy)
+	return nil
+}
+
+// DropPolicy takes a bucket's policy away.
+func (s *Service) DropPolicy(bucket string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.documents, bucket+"?policy")
+}
+
 // RemoveBucket removes a bucket; there need not be one. The error says so
 // where it has objects.
 func (s *Service) RemoveBucket(bucket string) error {
@@ -72,7 +115,7 @@ func (s *Service) RemoveBucket(bucket string) error {
 
 // Wire is the service as the front door takes it.
 func (s *Service) Wire() wire.ObjectStore {
-	return wire.ObjectStore{Handler: s, Identify: operationOf}
+	return wire.ObjectStore{Handler: s, Identify: identify}
 }
 
 // ServeHTTP answers one request, whose path is the bucket and the object.
@@ -116,6 +159,12 @@ func (s *Service) serveDocument(w http.ResponseWriter, r *http.Request, bucket s
 		if err != nil || len(document) == 0 || len(document) > maxDocument {
 			refuse(w, http.StatusBadRequest, "MalformedXML", "The XML you provided was not well-formed or did not validate against our published schema")
 			return
+		}
+		if sub.query == "policy" {
+			if _, err := iam.ParseResourceJSON(document); err != nil {
+				refuse(w, http.StatusBadRequest, "MalformedPolicy", err.Error())
+				return
+			}
 		}
 		s.documents[key] = document
 		w.WriteHeader(sub.put)

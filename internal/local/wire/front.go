@@ -105,9 +105,9 @@ const objects = "s3"
 // serveObjects has S3 answer, which refuses in its own form.
 func (f *Front) serveObjects(w http.ResponseWriter, r *http.Request) {
 	c := f.newCall(r, &Service{Name: objects, EventSource: "s3.amazonaws.com"}, "")
-	var access Access
-	c.Operation, c.Target, access = f.opts.Objects.Identify(r)
-	op := Operation{Access: access, Handle: func(context.Context, *Call) (any, error) {
+	asked := f.opts.Objects.Identify(r)
+	c.Operation, c.Needs = asked.Operation, asked.Needs
+	op := Operation{Access: asked.Access, Handle: func(context.Context, *Call) (any, error) {
 		f.opts.Objects.Handler.ServeHTTP(w, r)
 		return nil, nil
 	}}

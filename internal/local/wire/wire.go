@@ -114,9 +114,23 @@ type Route struct {
 // the callers' own.
 type ObjectStore struct {
 	Handler http.Handler
-	// Identify names the operation of a request, and the ARN of what it is
-	// about.
-	Identify func(r *http.Request) (operation, arn string, access Access)
+	// Identify tells what a request asks for. It may read the body, and then
+	// puts one that is as long in its place.
+	Identify func(r *http.Request) ObjectCall
+}
+
+// An ObjectCall is what a request to an [ObjectStore] asks for.
+type ObjectCall struct {
+	Operation string
+	Access    Access
+	Needs     []Need
+}
+
+// A Need is an action that a call wants to be allowed on a resource.
+type Need struct {
+	Action, Resource string // "s3:GetObject" and an ARN
+	// Keys are the condition keys that only this service has.
+	Keys map[string]string
 }
 
 // Op makes an [Operation] of a typed function. In is decoded from the JSON
@@ -161,9 +175,10 @@ type Call struct {
 	// Input is the body of a JSON request, an empty object where there was
 	// none, or the form fields of a Query request as an object.
 	Input json.RawMessage
-	// Target is what the path of a REST request names, such as a function. Of
-	// one to S3 it is the ARN.
+	// Target is what the path of a REST request names, such as a function.
 	Target string
+	// Needs are what a call of S3 wants to be allowed.
+	Needs []Need
 
 	// Resources are what the call was about.
 	Resources []Resource
