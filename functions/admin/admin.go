@@ -13,6 +13,7 @@
 //	POST   /admin/secrets/{name}/restore   take a deletion back
 //	GET    /admin/audit                    who read which version of what
 //	GET    /admin/openapi.json             this, for machines
+//	GET    /admin                          this, for people: a page in the browser
 //
 // docs/api.md has each with an example; openapi.json is the contract, and the
 // tests hold every request and answer against it.

@@ -131,6 +131,10 @@ func (h *Handler) unauthenticated(ctx context.Context, c *call, err error) error
 // write sends the answer.
 func (h *Handler) write(ctx context.Context, w http.ResponseWriter, c *call, out *answer, err error) (status int) {
 	if err == nil {
+		if file, ok := out.body.(pageFile); ok {
+			file.write(w)
+			return out.status
+		}
 		reply.JSON(w, out.status, out.body)
 		return out.status
 	}

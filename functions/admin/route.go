@@ -26,7 +26,7 @@ type answer struct {
 
 // routes are the routes of the API. Of those whose path fits, the first counts.
 func routes() []route {
-	return []route{
+	return append(pageRoutes(), []route{
 		{"GET", "/admin/openapi.json", "openapi", "", "", (*Handler).describeAPI},
 		{"GET", "/admin/audit", "audit.read", ScopeAudit, "Failed to read the audit", (*Handler).summarize},
 		{"GET", "/admin/secrets", "secrets.list", ScopeRead, "Failed to list secrets", (*Handler).listSecrets},
@@ -38,7 +38,7 @@ func routes() []route {
 		{"POST", "/admin/secrets/{name}/restore", "secrets.restore", ScopeDelete, "Failed to restore the secret", (*Handler).restoreSecret},
 		{"GET", "/admin/secrets/{name}", "secrets.read", ScopeRead, "Failed to read the state of the secret", (*Handler).describeSecret},
 		{"DELETE", "/admin/secrets/{name}", "secrets.delete", ScopeDelete, "Failed to delete the secret", (*Handler).deleteSecret},
-	}
+	}...)
 }
 
 // fits reports whether a path is the route's, and the name in it.
