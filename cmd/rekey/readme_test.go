@@ -334,6 +334,45 @@ func TestTheGettingStartedCommandsRun(t *testing.T) {
 	}
 }
 
+// TestTheCommandsAfterALeakRun runs the commands of docs/contain.md, in their
+// order and in one shell beside the first.
+func TestTheCommandsAfterALeakRun(t *testing.T) {
+	t.Parallel()
+	if _, err := pgserver.Find(); err != nil && os.Getenv("REQUIRE_ENGINES") == "" {
+		t.Skip("NOT TESTED: there is no PostgreSQL")
+	}
+	data, err := os.ReadFile("../../docs/contain.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := bashBlock.FindAllStringSubmatch(string(data), -1)
+	var script strings.Builder
+	for _, m := range blocks[1:] {
+		script.WriteString(m[1])
+	}
+	commands := script.String()
+	if _, err := exec.LookPath("openssl"); err != nil {
+		t.Log("NOT TESTED: there is no openssl")
+		commands = regexp.MustCompile(`(?m)^openssl .*$`).ReplaceAllString(commands, ":")
+	}
+	ready := startFromReadme(t, blocks[0][1])
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", rekeyIn(t, strings.ReplaceAll(commands, "http://127.0.0.1:4566", ready.AWS)))
+	cmd.Dir = t.TempDir()
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("the commands of docs/contain.md: %v\n%s", err, out)
+	}
+	for _, want := range []string{
+		"LIVE  database-credentials", "rotate by ", "--status Inactive", "the server was asked and refuses it", "records are as they were signed",
+	} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("the output lacks %q:\n%s", want, out)
+		}
+	}
+}
+
 func copyFile(to, from string) error {
 	data, err := os.ReadFile(from)
 	if err != nil {

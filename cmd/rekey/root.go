@@ -69,7 +69,7 @@ Exit codes: 0 done, 1 usage or local, 2 AWS answered with an error,
 	})
 	root.AddCommand(
 		a.demoCommand(), a.upCommand(),
-		a.listCommand(), a.statusCommand(), a.getCommand(), a.putCommand(), a.rotateCommand(), a.rollbackCommand(), a.planCommand(), a.doctorCommand(), a.retireCommand(), a.auditCommand(), a.clockCommand(), a.policyCommand(), a.agentCommand(), a.execCommand(),
+		a.listCommand(), a.statusCommand(), a.getCommand(), a.putCommand(), a.rotateCommand(), a.rollbackCommand(), a.planCommand(), a.doctorCommand(), a.retireCommand(), a.auditCommand(), a.containCommand(), a.clockCommand(), a.policyCommand(), a.agentCommand(), a.execCommand(),
 		a.deployCommand(), a.destroyCommand(), a.costCommand(), a.historyCommand(),
 		a.versionCommand(), functionCommand(), extensionCommand(), consumerCommand(),
 	)

@@ -38,6 +38,8 @@ func (s Strategy) Create(_ context.Context, c rotation.Change, supplied rotation
 	}
 	version := c.Secret.VersionWith(rotation.LabelCurrent)
 	switch {
+	case supplied.Reveal() == Compromised:
+		err = held.replace(s.algorithm(held), version)
 	case !supplied.Empty():
 		err = held.supply(supplied, version)
 	case held.Next != nil:
@@ -73,6 +75,24 @@ func (s Strategy) algorithm(held *Set) Algorithm {
 		return s.Algorithm
 	}
 	return held.Current.Algorithm
+}
+
+// Compromised is what an operator supplies in place of a value where all of the
+// current one is known to others, the next key with it: a key that is made then
+// signs at once, by the algorithm of the one before, and the next key is dropped.
+// Verifiers learn of it as they do of a supplied key.
+const Compromised = `{"compromised":true}`
+
+// replace makes a new key current that nobody has seen.
+func (s *Set) replace(algorithm Algorithm, version string) error {
+	k, err := NewKey(algorithm, time.Time{})
+	if err != nil {
+		return err
+	}
+	k.Created, k.Published = time.Time{}, time.Time{} // it signs before anybody knows it
+	s.succeed(k, version)
+	s.Next = nil
+	return nil
 }
 
 // supply makes the signing_key of a supplied value current. What else the value

@@ -102,6 +102,35 @@ func TestAKeyThatWasPublishedJustNowDoesNotSign(t *testing.T) {
 	}
 }
 
+func TestAfterALeakAKeySignsThatNobodyHasSeen(t *testing.T) {
+	t.Parallel()
+	for _, algorithm := range []keyset.Algorithm{keyset.HS256, keyset.ES256} {
+		t.Run(string(algorithm), func(t *testing.T) {
+			t.Parallel()
+			store := rotationtest.NewStore(value(t, algorithm), nil)
+			patient := keyset.Strategy{Publish: time.Hour}
+			leaked := mustRotate(t, store, patient, "version-2") // with a next key
+			stolen := sign(t, leaked)
+			store.Supply("leak", rotation.NewValue(keyset.Compromised))
+			after := mustRotate(t, store, patient, "version-3")
+			for _, k := range []keyset.Key{leaked.Current, *leaked.Next} {
+				if after.Current.ID == k.ID || after.Next.ID == k.ID {
+					t.Errorf("%v signs, or will, and was in the value that leaked", k)
+				}
+			}
+			if after.Current.Algorithm != algorithm || after.Issuer != leaked.Issuer {
+				t.Errorf("the new key is of %v for %q, want %v for %q", after.Current.Algorithm, after.Issuer, algorithm, leaked.Issuer)
+			}
+			if err := rotation.Retire(t.Context(), store, rotation.Only(patient), "", "version-2"); err != nil {
+				t.Fatal(err)
+			}
+			if err := current(t, store).Verify(stolen, &jwt.RegisteredClaims{}); err == nil {
+				t.Error("a token of the stolen key is accepted")
+			}
+		})
+	}
+}
+
 func TestASuppliedKeySignsAtOnceAndOldTokensLiveOn(t *testing.T) {
 	t.Parallel()
 	store := rotationtest.NewStore(value(t, keyset.HS256), nil)

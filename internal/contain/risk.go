@@ -1,0 +1,154 @@
+package contain
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
+
+	"github.com/rekey-go/rekey/rotation"
+)
+
+// A Risk says how much a secret that was touched is worth to who touched it.
+type Risk int
+
+// The risks.
+const (
+	// Refused is for a secret that was tried and not read.
+	Refused Risk = iota
+	// Dead is for a value that no target accepts any more.
+	Dead
+	// Old is for a superseded value that is still accepted.
+	Old
+	// Live is for the value that is in use, and for one whose version is not
+	// known.
+	Live
+)
+
+// risks are the words, by risk.
+func risks() []string { return []string{"refused", "dead", "old", "live"} }
+
+// String is a word for the risk.
+func (r Risk) String() string { return risks()[r] }
+
+// MarshalText writes the word.
+func (r Risk) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// UnmarshalText reads the word.
+func (r *Risk) UnmarshalText(text []byte) error {
+	i := slices.Index(risks(), string(text))
+	if i < 0 {
+		return fmt.Errorf("%q is no risk", text)
+	}
+	*r = Risk(i)
+	return nil
+}
+
+// A Kind is what a secret opens.
+type Kind string
+
+// The kinds, the gravest first.
+const (
+	// Superuser is a login that can change all other logins of its server.
+	Superuser Kind = "superuser"
+	// ProviderAdmin is a key that makes and revokes other keys.
+	ProviderAdmin Kind = "provider admin"
+	Database      Kind = "database login"
+	SigningKey    Kind = "signing key"
+	APIKey        Kind = "API key"
+	Other         Kind = "other"
+)
+
+// weight orders the kinds.
+func (k Kind) weight() int {
+	return -slices.Index([]Kind{Superuser, ProviderAdmin, Database, SigningKey, APIKey, Other}, k)
+}
+
+// kindOf tells a secret's kind by its name, for what nothing rotates, and by its
+// strategy.
+func kindOf(about *secretsmanager.DescribeSecretOutput, strategy string) Kind {
+	name := strings.ToLower(aws.ToString(about.Name))
+	for _, tag := range about.Tags {
+		if strategy == "" && aws.ToString(tag.Key) == "rekey:strategy" {
+			strategy = aws.ToString(tag.Value)
+		}
+	}
+	switch {
+	case strings.Contains(name, "superuser"), strings.Contains(name, "master"):
+		return Superuser
+	case strings.Contains(name, "provider-admin"):
+		return ProviderAdmin
+	}
+	switch strategy {
+	case keySet, "key-set":
+		return SigningKey
+	case "apikey", "api-key", "admin-token", "random":
+		return APIKey
+	case "":
+		if strings.Contains(name, "database") || strings.HasSuffix(name, "/db") || strings.HasSuffix(name, "-db") {
+			return Database
+		}
+		return Other
+	}
+	return Database
+}
+
+// judge says how grave it is and why, and what is left to a human.
+func (s *Secret) judge() {
+	alive := slices.ContainsFunc(s.Known, Known.alive)
+	switch {
+	case s.Reads == 0:
+		s.Risk = Refused
+		s.Why = fmt.Sprintf("%s; tried %d times and not read", s.Kind, s.Denied+s.Errors)
+		return
+	case slices.ContainsFunc(s.Known, func(k Known) bool { return k.VersionID == "" }):
+		s.Risk = Live
+		s.Why = fmt.Sprintf("%s; %d reads, of some of which the version is not known: taken for the current one", s.Kind, s.Reads)
+	case slices.ContainsFunc(s.Known, func(k Known) bool { return k.current() && k.alive() }):
+		s.Risk = Live
+		s.Why = fmt.Sprintf("%s; %d reads, of the current version too", s.Kind, s.Reads)
+	case s.Strategy == keySet:
+		s.Risk = Live
+		s.Why = fmt.Sprintf("%s; %d reads of a version that held the key after it", s.Kind, s.Reads)
+	case alive:
+		s.Risk = Old
+		s.Why = fmt.Sprintf("%s; %d reads of superseded versions, of which the target accepts or may accept one", s.Kind, s.Reads)
+	default:
+		s.Risk = Dead
+		s.Why = fmt.Sprintf("%s; %d reads of versions that the target refuses", s.Kind, s.Reads)
+	}
+	if s.Function == "" && s.Risk > Dead {
+		s.ByHand = "nothing rotates it: make a new value at its target, store it (rekey put " + s.Name + "), and revoke the old one there"
+	}
+}
+
+func isNotFound(err error) bool {
+	_, gone := errors.AsType[*types.ResourceNotFoundException](err)
+	return gone
+}
+
+// withLabel is the version that carries a label, or an empty string.
+func withLabel(about *secretsmanager.DescribeSecretOutput, label string) string {
+	for version, labels := range about.VersionIdsToStages {
+		if slices.Contains(labels, label) {
+			return version
+		}
+	}
+	return ""
+}
+
+// underWay is the version of a rotation that is not complete, or empty.
+func underWay(about *secretsmanager.DescribeSecretOutput) string {
+	version := withLabel(about, rotation.LabelPending)
+	labels := about.VersionIdsToStages[version]
+	if slices.Contains(labels, rotation.LabelCurrent) || slices.Contains(labels, rotation.LabelPrevious) {
+		return ""
+	}
+	return version
+}
+
+func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
