@@ -86,6 +86,9 @@ type Options struct {
 	// Leases are who holds which version. Without them, only who read an old
 	// version, or nothing since, is a laggard.
 	Leases []Lease
+	// Integrity is what the digests of the trail say of the log files, for the
+	// report to pass on.
+	Integrity *Integrity
 	// Baseline is the last report's. Without it, nothing is first seen.
 	Baseline *Baseline
 	// BulkSecrets is how many different secrets a principal must read within

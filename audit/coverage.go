@@ -13,7 +13,7 @@ func (b *builder) covered(r *Report) Coverage {
 	out := Coverage{
 		From: b.opts.From.UTC(), To: b.opts.To.UTC(),
 		Malformed: b.malformed,
-		Inventory: b.opts.Inventory != nil, Leases: b.opts.Leases != nil,
+		Inventory: b.opts.Inventory != nil, Leases: b.opts.Leases != nil, Integrity: b.opts.Integrity,
 		Notes: []string{},
 	}
 	var accounts, regions set
@@ -67,6 +67,9 @@ func (b *builder) covered(r *Report) Coverage {
 	}
 	for _, s := range out.Skipped {
 		out.Notes = append(out.Notes, s.What+": "+s.Why)
+	}
+	if out.Integrity != nil {
+		out.Notes = append(out.Notes, out.Integrity.Problems...)
 	}
 	return out
 }

@@ -75,6 +75,9 @@ type Coverage struct {
 	MoreRegions  int `json:"moreRegions,omitempty"`
 	// Skipped are the parts that could not be read: the report is of the rest.
 	Skipped []Skipped `json:"skipped,omitempty"`
+	// Integrity is what the trail's digests say of its log files; nil if they
+	// were not asked.
+	Integrity *Integrity `json:"integrity,omitempty"`
 	// Notes say in words what the report did not see.
 	Notes []string `json:"notes"`
 }
@@ -86,8 +89,26 @@ type Skipped struct {
 	Why  string `json:"why"`
 }
 
-// Whole reports whether all that was there could be read.
-func (c Coverage) Whole() bool { return len(c.Skipped) == 0 && c.Malformed == 0 }
+// An Integrity is how many log files are what CloudTrail delivered. The package
+// source finds it out.
+type Integrity struct {
+	// Verified files are; Altered ones are not. Missing ones are named by a
+	// digest and are not there. Of those with NoDigest nothing is known, which is
+	// so of the latest hour's.
+	Verified int `json:"verified"`
+	Altered  int `json:"altered"`
+	Missing  int `json:"missing"`
+	NoDigest int `json:"noDigest"`
+	// Problems name the files that were altered or are missing, and say which
+	// digests cannot be trusted or are not there.
+	Problems []string `json:"problems,omitempty"`
+}
+
+// Whole reports whether all that was there could be read, and nothing is known
+// to have been altered or taken away.
+func (c Coverage) Whole() bool {
+	return len(c.Skipped) == 0 && c.Malformed == 0 && (c.Integrity == nil || len(c.Integrity.Problems) == 0)
+}
 
 // A Principal is one who made calls: all that it did with all secrets.
 type Principal struct {

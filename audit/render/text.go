@@ -44,10 +44,19 @@ func (t *text) head(r *audit.Report) {
 	c := &r.Coverage
 	if c.Events == 0 {
 		t.line("Secrets audit: nothing was seen")
+		t.integrity(c.Integrity)
 		return
 	}
 	t.line("Secrets audit  %s to %s", stamp(c.FirstEvent), stamp(c.LastEvent))
 	t.line("%s, %s, %s, %s", count(c.Events, "event"), count(len(r.Secrets), "secret"), count(reads, "read"), orNo(laggards, "laggard"))
+	t.integrity(c.Integrity)
+}
+
+// integrity says whether the files are CloudTrail's, if that is known.
+func (t *text) integrity(i *audit.Integrity) {
+	if i != nil {
+		t.line("%s verified, %d altered, %d missing, %d without a digest", count(i.Verified, "log file"), i.Altered, i.Missing, i.NoDigest)
+	}
 }
 
 func (t *text) secret(s *audit.Secret) {

@@ -22,6 +22,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/rekey-go/rekey/audit"
 )
 
 // The verdicts on a log file.
@@ -72,6 +74,22 @@ func (v *Verification) Count(verdict string) (n int) {
 		}
 	}
 	return n
+}
+
+// Integrity is what a report says of it.
+func (v *Verification) Integrity() *audit.Integrity {
+	out := &audit.Integrity{
+		Verified: v.Count(Verified), Altered: v.Count(Altered), Missing: v.Count(Missing), NoDigest: v.Count(NoDigest),
+	}
+	for _, f := range v.Files {
+		if f.Verdict == Altered || f.Verdict == Missing {
+			out.Problems = append(out.Problems, f.Name+": "+f.Verdict)
+		}
+	}
+	for _, c := range v.Chains {
+		out.Problems = append(out.Problems, c.Problems...)
+	}
+	return out
 }
 
 // Whole reports whether nothing was altered or taken away.

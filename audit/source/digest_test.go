@@ -22,6 +22,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/klauspost/compress/gzip"
 
+	"github.com/rekey-go/rekey/audit"
 	"github.com/rekey-go/rekey/audit/source"
 	"github.com/rekey-go/rekey/internal/local/clock"
 	engine "github.com/rekey-go/rekey/internal/local/cloudtrail"
@@ -100,6 +101,28 @@ func verdict(v *source.Verification) map[string]any {
 		}
 	}
 	return out
+}
+
+func TestTheReportPassesOnWhatWasVerified(t *testing.T) {
+	t.Parallel()
+	dir, keys := signedTrail(t)
+	logs := list(t, dir, "CloudTrail")
+	if err := os.Remove(logs[1]); err != nil {
+		t.Fatal(err)
+	}
+	files := source.Files([]string{dir})
+	v, err := files.Verify(t.Context(), keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	report, err := audit.Summarize(t.Context(), files, audit.Options{Integrity: v.Integrity()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := report.Coverage
+	if c.Whole() || c.Integrity.Missing != 1 || c.Integrity.Verified+c.Integrity.NoDigest != len(logs)-1 || !slices.Contains(c.Notes, logs[1]+": missing") {
+		t.Errorf("integrity %+v, notes %q; want %s missing", c.Integrity, c.Notes, logs[1])
+	}
 }
 
 func TestVerifyFindsWhatWasDoneToATrail(t *testing.T) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -24,6 +25,8 @@ type auditFlags struct {
 	logs     string
 	html     string
 	state    string
+	verify   bool
+	keys     string
 	ddl, sql bool
 	table    athena.Table
 }
@@ -40,7 +43,8 @@ AWS), or with --logs from the files that a trail delivered: a folder, a file, a
 bucket, or - for standard input. With --checkpoint nothing is read twice.
 
 Where something could not be read, the report is of the rest, says so, and the
-exit code is 2.`,
+exit code is 2. With --verify it is 2 as well where a log file was altered or
+taken away since CloudTrail delivered it.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.audit(cmd, f, args) },
 	}
 	cmd.Flags().DurationVar(&f.since, "since", 24*time.Hour, "how far to look back")
@@ -48,6 +52,8 @@ exit code is 2.`,
 	cmd.Flags().StringVar(&f.to, "to", "", "look up to this time")
 	cmd.Flags().StringVar(&f.logs, "logs", "", "the log files of a trail: a folder, a file, s3://BUCKET/PREFIX, or -")
 	cmd.Flags().StringVar(&f.state, "checkpoint", "", "file that keeps what was read, for the next report")
+	cmd.Flags().BoolVar(&f.verify, "verify", false, "hold the log files to the trail's signed digests")
+	cmd.Flags().StringVar(&f.keys, "keys", "", "file with the public keys for --verify, as aws cloudtrail list-public-keys prints them (default: asks CloudTrail in this Region)")
 	cmd.Flags().BoolVar(&f.ddl, "athena-ddl", false, "print the statement that makes Athena's table of --logs, s3://BUCKET/.../AWSLogs")
 	cmd.Flags().StringSliceVar(&f.table.Accounts, "accounts", nil, "accounts of the table, with commas")
 	cmd.Flags().StringSliceVar(&f.table.Regions, "regions", nil, "Regions of the table, with commas")
@@ -78,6 +84,11 @@ func (a *app) audit(cmd *cobra.Command, f auditFlags, names []string) error {
 	if err != nil {
 		return err
 	}
+	if f.verify {
+		if opts.Integrity, err = a.integrity(cmd.Context(), f, records); err != nil {
+			return err
+		}
+	}
 	report, err := audit.Summarize(cmd.Context(), records, opts)
 	if kept != nil {
 		err = errors.Join(err, kept.Close())
@@ -99,9 +110,46 @@ func (a *app) audit(cmd *cobra.Command, f auditFlags, names []string) error {
 		return err
 	}
 	if !report.Coverage.Whole() {
+		if report.Coverage.Integrity != nil && len(report.Coverage.Integrity.Problems) > 0 {
+			return withCode(exitAWS, errors.New("the log files are not what CloudTrail delivered"), "its coverage says which were altered or taken away")
+		}
 		return withCode(exitAWS, errors.New("the report is not of all records"), "its coverage says what was left out, and why")
 	}
 	return nil
+}
+
+// integrity holds the log files to their digests.
+func (a *app) integrity(ctx context.Context, f auditFlags, records audit.Source) (*audit.Integrity, error) {
+	logs, ok := records.(*source.Logs)
+	if !ok || f.logs == "-" {
+		return nil, withHint(errors.New("--verify wants --logs, a folder or a bucket"), "an event history has no digests: its events come from CloudTrail itself")
+	}
+	keys, err := a.digestKeys(ctx, f.keys)
+	if err != nil {
+		return nil, err
+	}
+	verification, err := logs.Verify(ctx, keys)
+	if err != nil {
+		return nil, fmt.Errorf("verifying the log files: %w", err)
+	}
+	return verification.Integrity(), nil
+}
+
+// digestKeys are the public keys of digests, from a file or from CloudTrail: all
+// since there are trails, as a folder may hold digests of any time.
+func (a *app) digestKeys(ctx context.Context, path string) (source.Keys, error) {
+	if path != "" {
+		text, err := os.ReadFile(path) //nolint:gosec // the path is the operator's choice.
+		if err != nil {
+			return nil, fmt.Errorf("reading the public keys: %w", err)
+		}
+		return source.ParseKeys(text)
+	}
+	cfg, err := a.config(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return source.FetchKeys(ctx, cloudtrail.NewFromConfig(cfg), time.Date(2013, time.November, 1, 0, 0, 0, 0, time.UTC), time.Time{})
 }
 
 // athena prints what Athena is to run.
