@@ -21,6 +21,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudtrail"
 	"github.com/aws/aws-sdk-go-v2/service/cloudtrail/types"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	smtypes "github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/rekey-go/rekey"
@@ -45,8 +46,9 @@ type theft struct {
 	command []string
 }
 
-// steal starts the system and has the secrets stolen.
-func steal(t *testing.T) *theft {
+// steal starts the system and has the secrets stolen. The strategy is that of the
+// database login.
+func steal(t *testing.T, strategy string) *theft {
 	t.Helper()
 	if _, err := pgserver.Find(); err != nil && os.Getenv("REQUIRE_ENGINES") == "" {
 		t.Skip("NOT TESTED: there is no PostgreSQL")
@@ -86,6 +88,12 @@ func steal(t *testing.T) *theft {
 		}
 	}
 	cfg := s.Config()
+	_, err = secretsmanager.NewFromConfig(cfg).TagResource(t.Context(), &secretsmanager.TagResourceInput{
+		SecretId: aws.String("dev-database-credentials"), Tags: []smtypes.Tag{{Key: aws.String("rekey:strategy"), Value: &strategy}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	cfg.Credentials = credentials.NewStaticCredentialsProvider(stolenKey, stolenKey, "")
 	thief := secretsmanager.NewFromConfig(cfg)
 	if _, err := thief.GetSecretValue(t.Context(), &secretsmanager.GetSecretValueInput{SecretId: aws.String("dev-database-credentials")}); err != nil {
@@ -195,7 +203,7 @@ func (x *theft) rotations(t *testing.T) int {
 // told, or when the server refuses the old one.
 func TestWhatAStolenKeyReadIsRefusedWithinAMinute(t *testing.T) {
 	t.Parallel()
-	x := steal(t)
+	x := steal(t, "single-user")
 	loading, stop := context.WithCancel(t.Context())
 	var sent, failed atomic.Int64
 	loaded := make(chan struct{})
@@ -234,7 +242,7 @@ func TestWhatAStolenKeyReadIsRefusedWithinAMinute(t *testing.T) {
 // done one thing more.
 func TestAKilledContainmentIsTakenUpAgain(t *testing.T) {
 	t.Parallel()
-	x := steal(t)
+	x := steal(t, "alternating-users")
 	const most = 30
 	for kills := range most {
 		cmd := x.run(t, x.command...)

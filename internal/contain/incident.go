@@ -57,7 +57,6 @@ type Incident struct {
 	dir   string
 	log   *evidence.Log
 	lock  *flock.Flock
-	own   bool // whether the key was made for it
 }
 
 // Exists reports whether a folder has an incident.
@@ -95,7 +94,7 @@ func Begin(dir, keyFile string, p *Plan) error {
 // Open opens the incident of a folder, to go on with it. The error is [ErrOther]
 // if it is about another principal, and [ErrBusy] while another run has it.
 func Open(dir, keyFile, principal string) (*Incident, error) {
-	in := &Incident{dir: dir, lock: flock.New(filepath.Join(dir, lockFile)), own: keyFile == ""}
+	in := &Incident{dir: dir, lock: flock.New(filepath.Join(dir, lockFile))}
 	switch got, err := in.lock.TryLock(); {
 	case err != nil:
 		return nil, fmt.Errorf("locking the incident: %w", err)
@@ -120,8 +119,11 @@ func (in *Incident) open(keyFile, principal string) error {
 		return fmt.Errorf("%w: it is about %s", ErrOther, in.state.Principal)
 	}
 	path := filepath.Join(in.dir, EvidenceFile)
-	if closed, err := isClosed(path); err != nil || closed {
-		return errors.Join(err, evidence.ErrClosed)
+	switch closed, err := isClosed(path); {
+	case err != nil:
+		return err
+	case closed:
+		return errors.Join(evidence.ErrClosed, in.dropKey()) // which a kill may have left
 	}
 	key, err := signingKey(in.dir, keyFile)
 	if err != nil {
@@ -167,10 +169,13 @@ func (in *Incident) close() error {
 	if _, err := in.log.Append(evidence.KindClosed, fact{Incident: in.state.ID}); err != nil {
 		return err
 	}
-	if !in.own {
-		return nil
-	}
-	if err := os.Remove(filepath.Join(in.dir, ownKeyFile)); err != nil {
+	return in.dropKey()
+}
+
+// dropKey deletes the key that was made for the pack, if it is there.
+func (in *Incident) dropKey() error {
+	err := os.Remove(filepath.Join(in.dir, ownKeyFile))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("deleting the key of the evidence: %w", err)
 	}
 	return nil

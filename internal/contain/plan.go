@@ -129,8 +129,8 @@ func (s *System) look(ctx context.Context, touched audit.Touched) (Secret, error
 	id := cmp.Or(touched.ARN, touched.Name)
 	about, err := s.Secrets.DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: &id})
 	switch {
-	case isNotFound(err):
-		out.Doubt, out.Why = "the secret is not there any more", "the secret is not there any more"
+	case isAPI(err):
+		out.unseen(err)
 		return out, nil
 	case err != nil:
 		return out, fmt.Errorf("describing %s: %w", id, err)

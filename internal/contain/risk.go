@@ -8,7 +8,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
-	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
+	"github.com/aws/smithy-go"
 
 	"github.com/rekey-go/rekey/rotation"
 )
@@ -126,9 +126,23 @@ func (s *Secret) judge() {
 	}
 }
 
-func isNotFound(err error) bool {
-	_, gone := errors.AsType[*types.ResourceNotFoundException](err)
-	return gone
+// unseen judges a secret that Secrets Manager does not show: it is deleted, or
+// another account's. What was read of it may work all the same.
+func (s *Secret) unseen(err error) {
+	s.Doubt = oneLine(err.Error())
+	if s.Risk = Refused; s.Reads == 0 {
+		s.Why = fmt.Sprintf("tried %d times and not read; it cannot be looked at", s.Denied+s.Errors)
+		return
+	}
+	s.Risk = Live
+	s.Why = fmt.Sprintf("%d reads; it cannot be looked at, so take it for live", s.Reads)
+	s.ByHand = "revoke at its target what the secret held: Secrets Manager does not show it"
+}
+
+// isAPI reports whether AWS answered, with an error.
+func isAPI(err error) bool {
+	_, ok := errors.AsType[smithy.APIError](err)
+	return ok
 }
 
 // withLabel is the version that carries a label, or an empty string.

@@ -397,6 +397,9 @@ func (r *runner) stateOf(ctx context.Context, s *Secret, version string) (rotati
 // byHand looks whether a human has stored another value since.
 func (r *runner) byHand(ctx context.Context, s *Secret) (string, error) {
 	about, err := r.System.Secrets.DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: &s.ARN})
+	if isAPI(err) {
+		return ByHand, nil // it was so when the plan was made, or is gone since
+	}
 	if err != nil {
 		return Failed, err
 	}
