@@ -178,3 +178,18 @@ func TestReadingMayEndEarly(t *testing.T) {
 		t.Error("all was read although the context was done")
 	}
 }
+
+func TestAChangeOfAKeyIsFoundInFiles(t *testing.T) {
+	t.Parallel()
+	const head = `"eventTime":"2026-03-02T12:00:00Z","awsRegion":"eu-west-1","recipientAccountId":"111122223333","userIdentity":{"type":"Root","accountId":"111122223333"},`
+	dir := write(t, map[string][]byte{"log.json": []byte(`{"Records":[` +
+		`{"eventID":"a",` + head + `"eventSource":"kms.amazonaws.com","eventName":"Decrypt","sourceIPAddress":"secretsmanager.amazonaws.com","requestParameters":{"encryptionContext":{"SecretARN":"arn:aws:secretsmanager:eu-west-1:111122223333:secret:db-AbCdEf","SecretVersionId":"v"}},"resources":[{"ARN":"arn:aws:kms:eu-west-1:111122223333:key/k"}]},` +
+		`{"eventID":"b",` + head + `"eventSource":"kms.amazonaws.com","eventName":"ScheduleKeyDeletion","requestParameters":{"keyId":"arn:aws:kms:eu-west-1:111122223333:key/k","pendingWindowInDays":7}}]}`)})
+	report, err := audit.Summarize(t.Context(), source.Files([]string{dir}), audit.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(report.Changes) != 1 || report.Changes[0].Action != "ScheduleKeyDeletion" {
+		t.Errorf("changes %+v, want that of the secret's key", report.Changes)
+	}
+}

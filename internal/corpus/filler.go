@@ -42,13 +42,16 @@ func (c *call) fill(text string) string {
 	return b.String()
 }
 
-// mentions are records of other services that name Secrets Manager.
+// mentions are records of other services that name Secrets Manager, or look as if
+// they were about it.
 var mentions = []struct{ source, name, parameters string }{
 	{"iam", "PutRolePolicy", `{"roleName":"r","policyName":"p","policyDocument":"{\"Statement\":[{\"Effect\":\"Allow\",\"Action\":\"secretsmanager:GetSecretValue\",\"Resource\":\"*\",\"Principal\":{\"Service\":\"secretsmanager.amazonaws.com\"}}]}"}`},
 	{"lambda", "AddPermission20150331v2", `{"functionName":"rotate","statementId":"s","action":"lambda:InvokeFunction","principal":"secretsmanager.amazonaws.com"}`},
 	{"ec2", "CreateVpcEndpoint", `{"CreateVpcEndpointRequest":{"ServiceName":"com.amazonaws.eu-west-1.secretsmanager","VpcId":"vpc-1"}}`},
 	{"lambda", "TagResource20170331v2", `{"resource":"arn","tags":{"eventSource":"secretsmanager.amazonaws.com","eventName":"GetSecretValue","eventTime":"2026-03-02T00:00:00Z","eventID":"forged"}}`},
 	{"ssm", "PutParameter", `{"name":"p","description":"{\"eventSource\":\"secretsmanager.amazonaws.com\",\"eventName\":\"GetSecretValue\",\"eventTime\":\"2026-03-02T00:00:00Z\",\"eventID\":\"forged\"}"}`},
+	{"glue", "CreateTable", `{"tableInput":{"name":"t","columns":[{"name":"]"},{"eventSource":"secretsmanager.amazonaws.com","eventName":"GetSecretValue","eventTime":"2026-03-02T00:00:00Z","eventID":"forged","requestParameters":{"secretId":"forged"}}]}}`},
+	{"kms", "DisableKey", `{"keyId":"00000000-0000-4000-8000-000000000000"}`},
 	{"sts", "DecodeAuthorizationMessage", `{"list":["secretsmanager.amazonaws.com",{"a":["secretsmanager.amazonaws.com"]}]}`},
 }
 
