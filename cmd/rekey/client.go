@@ -72,8 +72,11 @@ func (a *app) explain(err error) error {
 	if api, ok := errors.AsType[smithy.APIError](err); ok {
 		return a.explainAPI(err, api)
 	}
-	if _, ok := errors.AsType[*net.OpError](err); ok && os.Getenv("AWS_ENDPOINT_URL") != "" {
-		return withCode(exitLocal, fmt.Errorf("nothing answers at %s", os.Getenv("AWS_ENDPOINT_URL")), endpointHint)
+	if op, ok := errors.AsType[*net.OpError](err); ok && os.Getenv("AWS_ENDPOINT_URL") != "" {
+		if op.Op == "dial" {
+			return withCode(exitLocal, fmt.Errorf("nothing answers at %s", os.Getenv("AWS_ENDPOINT_URL")), endpointHint)
+		}
+		return withCode(exitLocal, fmt.Errorf("the connection to %s broke off: %w", os.Getenv("AWS_ENDPOINT_URL"), op), "run the command again")
 	}
 	if strings.Contains(err.Error(), "get credentials") || strings.Contains(err.Error(), "no EC2 IMDS role found") {
 		return withCode(exitLocal, errors.New("no AWS credentials are set"), endpointHint)
