@@ -1,5 +1,5 @@
 // Package render turns an audit report into what people and programs read: a
-// table for the terminal, JSON, and a page that is one file.
+// table for the terminal, JSON, CSV, Markdown, and a page that is one file.
 //
 // The texts of a trail come from whoever made the calls: a user agent may hold
 // anything. Control characters never reach the terminal, and the page escapes

@@ -18,11 +18,14 @@ func Text(w io.Writer, r *audit.Report) error {
 	out := bufio.NewWriter(w)
 	t := &text{w: out}
 	t.head(r)
+	t.findings(r.Findings)
 	for i := range r.Secrets {
 		t.secret(&r.Secrets[i])
 	}
+	t.principals(r.Principals)
 	t.denied(r.Denied)
-	t.findings(r.Findings)
+	t.changes(r.Changes)
+	t.firstSeen(r.FirstSeen)
 	t.notes(r.Coverage.Notes)
 	if err := out.Flush(); err != nil {
 		return fmt.Errorf("writing the report: %w", err)
@@ -33,7 +36,9 @@ func Text(w io.Writer, r *audit.Report) error {
 // text writes the parts. What goes wrong with a write, Flush tells.
 type text struct{ w *bufio.Writer }
 
-func (t *text) line(format string, args ...any) { fmt.Fprintf(t.w, format+"\n", args...) }
+func (t *text) line(format string, args ...any) {
+	fmt.Fprintln(t.w, clean(fmt.Sprintf(format, args...)))
+}
 
 func (t *text) head(r *audit.Report) {
 	reads, laggards := 0, 0
@@ -70,6 +75,7 @@ func (t *text) secret(s *audit.Secret) {
 		t.line("  current version %s%s", clean(s.Current), since)
 	}
 	t.accesses(s)
+	t.versions(s)
 	t.rotations(s)
 	t.deletions(s)
 	t.laggards(s)
@@ -88,6 +94,22 @@ func (t *text) accesses(s *audit.Secret) {
 		})
 	}
 	t.table(rows, 1, 2, 3)
+}
+
+// versions show how far each version was adopted: who read it, and who reads it
+// still.
+func (t *text) versions(s *audit.Secret) {
+	if len(s.Versions) == 0 {
+		return
+	}
+	rows := [][]string{{"VERSION", "SINCE", "UNTIL", "READS", "READERS", "HOLDERS", "LEASES", "LAST READ"}}
+	for _, v := range s.Versions {
+		rows = append(rows, []string{
+			short(v.VersionID), stamp(v.Since), stamp(v.Until), number(v.Reads), number(v.Readers),
+			number(v.Holders), number(v.Leases), stamp(v.LastRead),
+		})
+	}
+	t.table(rows, 3, 4, 5, 6)
 }
 
 func (t *text) rotations(s *audit.Secret) {
@@ -147,6 +169,52 @@ func (t *text) controls(s *audit.Secret) {
 			t.line("  %s failed: %s", c.ID, clean(c.Reason))
 		}
 	}
+}
+
+func (t *text) principals(list []audit.Principal) {
+	if len(list) == 0 {
+		return
+	}
+	t.line("")
+	t.line("Principals")
+	rows := [][]string{{"PRINCIPAL", "SECRETS", "TRIED", "READS", "WRITES", "DENIED", "FIRST", "LAST"}}
+	for _, p := range list {
+		rows = append(rows, []string{
+			principal(audit.Access{Principal: p.ID, Labels: p.Labels, Flags: p.Flags}), number(p.Secrets), number(p.Tried),
+			number(p.Reads), number(p.Writes), number(p.Denied), stamp(p.First), stamp(p.Last),
+		})
+	}
+	t.table(rows, 1, 2, 3, 4, 5)
+}
+
+func (t *text) changes(list []audit.Change) {
+	if len(list) == 0 {
+		return
+	}
+	t.line("")
+	t.line("Changes")
+	rows := [][]string{{"AT", "PRINCIPAL", "ACTION", "SECRET", "WHAT"}}
+	for _, c := range list {
+		what := clean(c.Detail)
+		if c.Failed {
+			what = strings.TrimSpace(what + " (failed)")
+		}
+		rows = append(rows, []string{stamp(c.At), shortPrincipal(c.Principal), clean(c.Action), clean(c.Secret), what})
+	}
+	t.table(rows)
+}
+
+func (t *text) firstSeen(list []audit.FirstSeen) {
+	if len(list) == 0 {
+		return
+	}
+	t.line("")
+	t.line("First seen")
+	rows := [][]string{{"AT", "SECRET", "NEW", "WHAT", "PRINCIPAL"}}
+	for _, f := range list {
+		rows = append(rows, []string{stamp(f.At), clean(f.Secret), clean(f.Kind), clean(f.Value), shortPrincipal(f.Principal)})
+	}
+	t.table(rows)
 }
 
 func (t *text) denied(list []audit.Denied) {

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,6 +26,10 @@ type auditFlags struct {
 	from, to string
 	logs     string
 	html     string
+	format   string
+	of       string
+	output   string
+	failOn   string
 	state    string
 	verify   bool
 	keys     string
@@ -44,7 +50,8 @@ bucket, or - for standard input. With --checkpoint nothing is read twice.
 
 Where something could not be read, the report is of the rest, says so, and the
 exit code is 2. With --verify it is 2 as well where a log file was altered or
-taken away since CloudTrail delivered it.`,
+taken away since CloudTrail delivered it. With --fail-on it is 5 where the report
+is whole and has a finding of that severity or a graver one.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.audit(cmd, f, args) },
 	}
 	cmd.Flags().DurationVar(&f.since, "since", 24*time.Hour, "how far to look back")
@@ -58,6 +65,10 @@ taken away since CloudTrail delivered it.`,
 	cmd.Flags().StringSliceVar(&f.table.Accounts, "accounts", nil, "accounts of the table, with commas")
 	cmd.Flags().StringSliceVar(&f.table.Regions, "regions", nil, "Regions of the table, with commas")
 	cmd.Flags().BoolVar(&f.sql, "athena-sql", false, "print the query for Athena, between --from and --to")
+	cmd.Flags().StringVar(&f.format, "format", "table", "form of the report: table, json, csv, md or html")
+	cmd.Flags().StringVar(&f.of, "table", "findings", "what --format csv writes: "+strings.Join(render.Tables(), ", "))
+	cmd.Flags().StringVarP(&f.output, "output", "o", "", "write the report to this file in place of standard output")
+	cmd.Flags().StringVar(&f.failOn, "fail-on", "", "end with exit code 5 if there is a finding as grave: high, medium or low")
 	cmd.Flags().StringVar(&f.html, "html", "", "also write the report as a page to this file")
 	return cmd
 }
@@ -70,6 +81,10 @@ func (a *app) audit(cmd *cobra.Command, f auditFlags, names []string) error {
 	}
 	if f.ddl || f.sql {
 		return a.athena(f, opts)
+	}
+	write, err := a.writer(f)
+	if err != nil {
+		return err
 	}
 	for _, name := range names {
 		opts.Secrets = append(opts.Secrets, a.secretID(name))
@@ -97,23 +112,74 @@ func (a *app) audit(cmd *cobra.Command, f auditFlags, names []string) error {
 		return err
 	}
 	if f.html != "" {
-		if err := writePage(f.html, report); err != nil {
+		if err := writeFile(f.html, report, render.HTML); err != nil {
 			return err
 		}
 		a.note("report written to %s", f.html)
 	}
-	write := render.Text
-	if a.json {
-		write = render.JSON
-	}
-	if err := write(a.stdout, report); err != nil {
+	if f.output != "" {
+		if err := writeFile(f.output, report, write); err != nil {
+			return err
+		}
+		a.note("report written to %s", f.output)
+	} else if err := write(a.stdout, report); err != nil {
 		return err
 	}
+	return verdict(f, report)
+}
+
+// A form writes a report.
+type form func(io.Writer, *audit.Report) error
+
+// writer is the form that was asked for. It is looked for before anything is
+// read, so that nobody waits for a report that cannot be written.
+func (a *app) writer(f auditFlags) (form, error) {
+	if _, ok := severities()[f.failOn]; !ok && f.failOn != "" {
+		return nil, withHint(fmt.Errorf("--fail-on %q is no severity", f.failOn), "write high, medium or low")
+	}
+	if a.json {
+		return render.JSON, nil
+	}
+	switch f.format {
+	case "table":
+		return render.Text, nil
+	case "json":
+		return render.JSON, nil
+	case "md":
+		return render.Markdown, nil
+	case "html":
+		return render.HTML, nil
+	case "csv":
+		if !slices.Contains(render.Tables(), f.of) {
+			return nil, withHint(fmt.Errorf("--table %q is none of the report's", f.of), "write one of "+strings.Join(render.Tables(), ", "))
+		}
+		return func(w io.Writer, r *audit.Report) error { return render.CSV(w, r, f.of) }, nil
+	}
+	return nil, withHint(fmt.Errorf("--format %q is not known", f.format), "write table, json, csv, md or html")
+}
+
+// severities are those of findings by their gravity.
+func severities() map[string]int {
+	return map[string]int{audit.High: 3, audit.Medium: 2, audit.Low: 1}
+}
+
+// verdict is what the exit code says of a report. That it is not whole goes
+// first: what was not read may hold a graver finding.
+func verdict(f auditFlags, report *audit.Report) error {
 	if !report.Coverage.Whole() {
 		if report.Coverage.Integrity != nil && len(report.Coverage.Integrity.Problems) > 0 {
 			return withCode(exitAWS, errors.New("the log files are not what CloudTrail delivered"), "its coverage says which were altered or taken away")
 		}
 		return withCode(exitAWS, errors.New("the report is not of all records"), "its coverage says what was left out, and why")
+	}
+	grave := 0
+	for _, finding := range report.Findings {
+		if f.failOn != "" && severities()[finding.Severity] >= severities()[f.failOn] {
+			grave++
+		}
+	}
+	if grave > 0 {
+		return withCode(exitFindings, fmt.Errorf("findings of severity %s or graver: %d", f.failOn, grave), "the report tells the next command of each")
 	}
 	return nil
 }
@@ -230,14 +296,14 @@ func parseTime(flag, text string) (time.Time, error) {
 	return time.Time{}, withHint(fmt.Errorf("%s %q is not a time", flag, text), "write 2026-01-31, or 2026-01-31T12:00:00Z")
 }
 
-// writePage writes the report to a file that is whole or not there.
-func writePage(path string, report *audit.Report) error {
+// writeFile writes the report to a file that is whole or not there.
+func writeFile(path string, report *audit.Report, write form) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".rekey-report-*")
 	if err != nil {
 		return fmt.Errorf("writing the report: %w", err)
 	}
 	defer func() { _ = os.Remove(f.Name()) }() // after the rename there is nothing to remove
-	if err := errors.Join(render.HTML(f, report), f.Close()); err != nil {
+	if err := errors.Join(write(f, report), f.Close()); err != nil {
 		return fmt.Errorf("writing the report: %w", err)
 	}
 	if err := os.Rename(f.Name(), path); err != nil {

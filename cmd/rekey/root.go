@@ -56,7 +56,8 @@ Start with "rekey demo": the whole story on this machine, no account needed.
 AWS, by the variables and profiles that the aws CLI reads.
 
 Exit codes: 0 done, 1 usage or local, 2 AWS answered with an error,
-3 the rotation failed, 4 not found, 130 interrupted.`,
+3 the rotation failed, 4 not found, 5 the audit found what --fail-on names,
+130 interrupted.`,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},

@@ -29,6 +29,7 @@ const (
 	exitAWS         = 2 // AWS answered with an error, or a report is not of all records
 	exitRotation    = 3 // the rotation failed
 	exitNotFound    = 4
+	exitFindings    = 5 // the audit found what --fail-on names
 	exitInterrupted = 130
 )
 
