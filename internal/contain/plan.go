@@ -183,13 +183,28 @@ func (s *System) ask(ctx context.Context, function, question, arn string, answer
 
 // holders are the consumers whose lease is on one of the versions.
 func (s *System) holders(ctx context.Context, arn string, versions []string) ([]string, error) {
+	return s.leased(ctx, arn, func(version string) bool { return slices.Contains(versions, version) })
+}
+
+// behind are the consumers whose lease is on another version than the current one.
+func (s *System) behind(ctx context.Context, arn string) ([]string, error) {
+	about, err := s.Secrets.DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: &arn})
+	if err != nil {
+		return nil, fmt.Errorf("describing %s: %w", arn, err)
+	}
+	current := withLabel(about, rotation.LabelCurrent)
+	return s.leased(ctx, arn, func(version string) bool { return version != current })
+}
+
+// leased are the consumers that hold a version of a kind.
+func (s *System) leased(ctx context.Context, arn string, is func(version string) bool) ([]string, error) {
 	leases, err := s.Board.Leases(ctx, arn)
 	if err != nil {
 		return nil, fmt.Errorf("who holds %s: %w", arn, err)
 	}
 	out := []string{}
 	for _, l := range leases {
-		if time.Now().Before(l.Expires) && slices.Contains(versions, l.VersionID) {
+		if time.Now().Before(l.Expires) && is(l.VersionID) {
 			out = append(out, l.Consumer)
 		}
 	}

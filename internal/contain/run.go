@@ -346,7 +346,7 @@ func (r *runner) retire(ctx context.Context, f *fact) error {
 }
 
 // verify waits until the server refuses a version. Where there is no server to
-// ask, as for a signing key, it waits until no consumer holds the version.
+// ask, as for a signing key, it waits until every consumer holds the current one.
 func (r *runner) verify(ctx context.Context, s *Secret, version string) error {
 	f := fact{Secret: s.Name, ARN: s.ARN, VersionID: version}
 	r.mu.Lock()
@@ -366,13 +366,13 @@ func (r *runner) verify(ctx context.Context, s *Secret, version string) error {
 			_, err := r.once(kindRefused, f, nil)
 			return err
 		case state == rotation.StateNoTarget:
-			holders, err := r.System.holders(ctx, s.ARN, []string{version})
-			if err == nil && len(holders) == 0 {
-				f.Detail = "there is no server to ask: whoever takes the value over refuses what the old key signed, and no consumer's lease is on the old one"
+			behind, err := r.System.behind(ctx, s.ARN) // a version in between may have the old key still
+			if err == nil && len(behind) == 0 {
+				f.Detail = "there is no server to ask: who holds the current version refuses what the old key signed, and no consumer's lease is on another"
 				_, err := r.once(kindLetGo, f, nil)
 				return err
 			}
-			detail = fmt.Sprintf("%d consumers hold it", len(holders))
+			detail = fmt.Sprintf("%d consumers do not hold the current version", len(behind))
 		}
 		if pause(ctx) != nil {
 			return fmt.Errorf("version %s is revoked, and not seen to be refused: the target says %s: %s", version, state, oneLine(detail))
