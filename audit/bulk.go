@@ -72,7 +72,7 @@ func (b *builder) bulkReads(who string, facts []*fact) []Finding {
 	return []Finding{b.finding(Finding{
 		Severity: High, Kind: KindBulkRead, Principal: who,
 		Text: fmt.Sprintf("asked for %d different secrets within five minutes", most),
-		Next: b.lookupCommand(who, window),
+		Next: containCommand(who, window),
 	}, window)}
 }
 
@@ -153,7 +153,7 @@ func (b *builder) catchAlls(who string, facts []*fact) []Finding {
 	return []Finding{b.finding(Finding{
 		Severity: High, Kind: KindBatchCatchAll, Principal: who,
 		Text: "fetched a batch by a filter that excludes, which is all secrets but few: " + times(len(batches)),
-		Next: b.lookupCommand(who, batches),
+		Next: containCommand(who, batches),
 	}, batches)}
 }
 

@@ -216,7 +216,7 @@ func (b *builder) touches(s *subject) []Finding {
 		out = append(out, b.finding(Finding{
 			Severity: High, Kind: KindDecoy, Principal: who,
 			Text: fmt.Sprintf("touched a decoy %s, last by %s", times(len(facts)), facts[len(facts)-1].action),
-			Next: b.lookupCommand(who, facts),
+			Next: containCommand(who, facts),
 		}, facts))
 	}
 	return out
