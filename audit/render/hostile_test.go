@@ -94,6 +94,12 @@ func TestEveryTextOfAReportIsShown(t *testing.T) {
 			t.Errorf("Markdown does not show %s", path)
 		}
 	}
+	page := written(t, render.HTML, r)
+	for _, path := range []string{"Principals.ID", "Changes.Detail", "FirstSeen.Value", "Findings.Next", "Findings.Events"} {
+		if mark := marks["Report."+path]; !strings.Contains(page, mark) || mark == "" {
+			t.Errorf("the page does not show %s", path)
+		}
+	}
 	if len(marks) < 90 {
 		t.Errorf("only %d texts were filled in", len(marks))
 	}
