@@ -1,20 +1,25 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
+	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/rekey-go/rekey"
+	"github.com/rekey-go/rekey/internal/local/httpapi"
 	"github.com/rekey-go/rekey/internal/local/store"
 	"github.com/rekey-go/rekey/internal/local/template"
 	"github.com/rekey-go/rekey/internal/pgserver"
@@ -72,7 +77,7 @@ func (a *app) serve(ctx context.Context, s *stack.Stack, f upFlags, took time.Du
 	for _, warning := range s.Engine.Warnings() {
 		a.note("rekey: warning: %s", warning)
 	}
-	ready := readiness{AWS: s.Engine.Endpoint(), API: s.Engine.APIURL(), AdminToken: s.AdminToken, PID: os.Getpid()}
+	ready := readiness{AWS: s.Engine.Endpoint(), API: s.Engine.APIURL(), Page: pageOf(s), Providers: s.Providers.URL, AdminToken: s.AdminToken, PID: os.Getpid()}
 	if f.readyFile != "" {
 		if err := ready.write(f.readyFile); err != nil {
 			return fmt.Errorf("writing the ready file: %w", err)
@@ -95,6 +100,8 @@ func (a *app) serve(ctx context.Context, s *stack.Stack, f upFlags, took time.Du
 type readiness struct {
 	AWS        string `json:"aws"`
 	API        string `json:"api"`
+	Page       string `json:"page,omitempty"`
+	Providers  string `json:"providers"`
 	AdminToken string `json:"adminToken,omitempty"`
 	PID        int    `json:"pid"`
 }
@@ -125,14 +132,38 @@ func (r readiness) print(w io.Writer, s *stack.Stack) {
 		fmt.Fprintf(w, " REKEY_ADMIN_TOKEN=%s", r.AdminToken)
 	}
 	fmt.Fprint(w, "\n\n")
-	fmt.Fprintf(w, "HTTP API   %s\n", r.API)
-	for _, route := range s.Engine.Routes() {
-		fmt.Fprintf(w, "  %-6s %-24s -> %s\n", route.Method, route.Path, functionName(route.FunctionARN))
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	if r.Page != "" {
+		fmt.Fprintf(table, "page\t%s  (it asks for the admin token)\n", r.Page)
 	}
+	fmt.Fprintf(table, "HTTP API\t%s\n", r.API)
+	fmt.Fprintf(table, "AWS\t%s\n", r.AWS)
 	if s.Database != nil {
-		fmt.Fprintf(w, "PostgreSQL %s  (TLS, scram-sha-256)\n", s.Database.Addr())
+		fmt.Fprintf(table, "PostgreSQL\t%s  (TLS, scram-sha-256)\n", s.Database.Addr())
 	}
+	fmt.Fprintf(table, "providers\t%s  (stand-ins: Stripe takes %s and %s, SendGrid %s)\n",
+		r.Providers, stack.SampleStripeKey, stack.SampleNextStripeKey, stack.SampleSendGridKey)
+	_ = table.Flush() // as with the lines around it
+	fmt.Fprint(w, "\n")
+	routes := s.Engine.Routes()
+	slices.SortFunc(routes, func(a, b httpapi.Route) int {
+		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Method, b.Method))
+	})
+	for _, route := range routes {
+		fmt.Fprintf(table, "%s\t%s\t-> %s\n", route.Method, route.Path, functionName(route.FunctionARN))
+	}
+	_ = table.Flush()
 	fmt.Fprintf(w, "\nSecrets are placeholders until they get a value: rekey list, rekey put NAME\n")
+}
+
+// pageOf is where the operators' page is, or nothing where the template has none.
+func pageOf(s *stack.Stack) string {
+	for _, route := range s.Engine.Routes() {
+		if route.Method == http.MethodGet && route.Path == "/admin" {
+			return s.Engine.APIURL() + "/admin"
+		}
+	}
+	return ""
 }
 
 // functionName is the last part of a function's ARN.

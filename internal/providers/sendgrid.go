@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 )
 
@@ -48,6 +49,13 @@ func (s *SendGrid) Add(name string, scopes ...string) (id, secret string) {
 	return id, secret
 }
 
+// Accept makes a key of a text like SG.id.secret, with scopes.
+func (s *SendGrid) Accept(secret string, scopes ...string) {
+	_, rest, _ := strings.Cut(secret, ".")
+	id, _, _ := strings.Cut(rest, ".")
+	s.add(&record{id: id, name: "handed in", secret: secret, scopes: scopes})
+}
+
 // Revoke deletes a key.
 func (s *SendGrid) Revoke(id string) { s.remove(id) }
 
@@ -61,7 +69,7 @@ func (s *SendGrid) Scopes(id string) []string {
 	return nil
 }
 
-// Mails are the messages that were sent.
+// Mails are the last messages that were sent, the oldest first.
 func (s *SendGrid) Mails() []json.RawMessage {
 	s.mailing.Lock()
 	defer s.mailing.Unlock()
@@ -126,7 +134,7 @@ func (s *SendGrid) send(w http.ResponseWriter, r *http.Request, _ record) {
 		return
 	}
 	s.mailing.Lock()
-	s.mails = append(s.mails, mail)
+	s.mails = append(s.mails[max(0, len(s.mails)-remembered+1):], mail)
 	s.mailing.Unlock()
 	w.WriteHeader(http.StatusAccepted)
 }

@@ -1,6 +1,6 @@
 // Package stack is the whole system on one machine: the embedded engine with
 // the system's template, a PostgreSQL with a sample application's data, and
-// the first admin token. `rekey up` keeps it running; `rekey demo` tells a
+// the stand-ins for Stripe and SendGrid, and the first admin token. `rekey up` keeps it running; `rekey demo` tells a
 // story on it.
 package stack
 
@@ -67,6 +67,8 @@ type Stack struct {
 	Engine *local.Engine
 	// Database is nil with [Options.NoDatabase].
 	Database *pgserver.Server
+	// Providers stand in for those of the sample shop's API keys.
+	Providers *Providers
 	// AdminToken opens the admin API. It is empty where the template has none.
 	AdminToken string
 	// Stage is the value of the template's parameter.
@@ -77,7 +79,9 @@ type Stack struct {
 // first, since the functions are told its port and its certificate.
 func Start(ctx context.Context, opts Options) (*Stack, error) {
 	s := &Stack{}
-	for _, step := range []func(context.Context, *Options) error{s.startDatabase, s.startEngine, s.storeFirstValues} {
+	for _, step := range []func(context.Context, *Options) error{
+		s.startDatabase, s.startProviders, s.startEngine, s.storeFirstValues, s.storeProviderKeys,
+	} {
 		if err := step(ctx, &opts); err != nil {
 			return nil, errors.Join(err, s.Close(context.WithoutCancel(ctx)))
 		}
@@ -126,7 +130,8 @@ func (s *Stack) startEngine(ctx context.Context, opts *Options) (err error) {
 }
 
 // storeFirstValues stores what an operator stores right after a deployment:
-// the admin token with its hash, and the superuser's login. No other secret gets a value. A
+// the admin token with its hash, and the superuser's login; see also
+// storeProviderKeys. No other secret gets a value. A
 // template of the user's own need not have these secrets.
 func (s *Stack) storeFirstValues(ctx context.Context, opts *Options) error {
 	tokens := opts.AdminTokens
@@ -204,6 +209,9 @@ func (s *Stack) Close(ctx context.Context) error {
 	var errs []error
 	if s.Engine != nil {
 		errs = append(errs, s.Engine.Close(ctx))
+	}
+	if s.Providers != nil {
+		errs = append(errs, s.Providers.close())
 	}
 	if s.Database != nil {
 		errs = append(errs, s.Database.Close())
