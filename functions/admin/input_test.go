@@ -145,7 +145,7 @@ func TestNames(t *testing.T) {
 		"/admin/secrets/": 404, "/admin/secrets/a/b/": 400, "/admin/secrets/dev-" + plain: 400, "/admin/secrets/none": 404, "/admin/secrets/none/rotation": 404,
 		"/admin/secrets?limit=0": 400, "/admin/secrets?limit=x": 400, "/admin/secrets?limit=5001": 400, "/admin/secrets?cursor=*": 400,
 		"/admin/secrets/" + plain + "/rotation?wait=x": 400, "/admin/secrets/" + plain + "/rotation?wait=-1s": 400, "/admin/secrets/" + plain + "/rotation?versionId=none": 404,
-		"/admin/audit?since=x": 400, "/admin/audit?since=-1h": 400, "/admin/audit?since=9000h": 400, "/admin": 404, "/admin/secrets/rotate": 405,
+		"/admin/audit?since=x": 400, "/admin/audit?since=-1h": 400, "/admin/audit?since=9000h": 400, "/admin/none": 404, "/admin/assets/none.js": 404, "/admin/secrets/rotate": 405,
 	} {
 		if got := s.do(t, "GET", path, ""); got.status != want || !strings.Contains(got.header.Get("Content-Type"), "json") {
 			t.Errorf("GET %s: %d %s, want %d", path, got.status, got.body, want)
