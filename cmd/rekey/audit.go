@@ -31,6 +31,8 @@ type auditFlags struct {
 	output   string
 	failOn   string
 	state    string
+	baseline string
+	decoys   []string
 	verify   bool
 	keys     string
 	ddl, sql bool
@@ -46,7 +48,10 @@ func (a *app) auditCommand() *cobra.Command {
 
 The records come from CloudTrail's event history (90 days, two pages a second on
 AWS), or with --logs from the files that a trail delivered: a folder, a file, a
-bucket, or - for standard input. With --checkpoint nothing is read twice.
+bucket, or - for standard input. With --checkpoint nothing is read twice. To an
+event history it adds what Secrets Manager says of the secrets, and the
+consumers' leases. With --baseline it tells who and what used a secret for the
+first time.
 
 Where something could not be read, the report is of the rest, says so, and the
 exit code is 2. With --verify it is 2 as well where a log file was altered or
@@ -59,6 +64,8 @@ is whole and has a finding of that severity or a graver one.`,
 	cmd.Flags().StringVar(&f.to, "to", "", "look up to this time")
 	cmd.Flags().StringVar(&f.logs, "logs", "", "the log files of a trail: a folder, a file, s3://BUCKET/PREFIX, or -")
 	cmd.Flags().StringVar(&f.state, "checkpoint", "", "file that keeps what was read, for the next report")
+	cmd.Flags().StringVar(&f.baseline, "baseline", "", "file that keeps who used which secret, so that the next report tells what is new")
+	cmd.Flags().StringSliceVar(&f.decoys, "decoy", nil, "secrets that nobody has a reason to touch, with commas")
 	cmd.Flags().BoolVar(&f.verify, "verify", false, "hold the log files to the trail's signed digests")
 	cmd.Flags().StringVar(&f.keys, "keys", "", "file with the public keys for --verify, as aws cloudtrail list-public-keys prints them (default: asks CloudTrail in this Region)")
 	cmd.Flags().BoolVar(&f.ddl, "athena-ddl", false, "print the statement that makes Athena's table of --logs, s3://BUCKET/.../AWSLogs")
@@ -89,6 +96,14 @@ func (a *app) audit(cmd *cobra.Command, f auditFlags, names []string) error {
 	for _, name := range names {
 		opts.Secrets = append(opts.Secrets, a.secretID(name))
 	}
+	for _, name := range f.decoys {
+		opts.Decoys = append(opts.Decoys, name, a.secretID(name)) // the trail may be of secrets without a stage
+	}
+	if f.baseline != "" {
+		if opts.Baseline, err = readBaseline(f.baseline); err != nil {
+			return err
+		}
+	}
 	var kept *source.Checkpoint
 	if f.state != "" {
 		if kept, err = source.OpenCheckpoint(f.state); err != nil {
@@ -104,12 +119,22 @@ func (a *app) audit(cmd *cobra.Command, f auditFlags, names []string) error {
 			return err
 		}
 	}
+	if f.logs == "" {
+		if err := a.join(cmd.Context(), &opts); err != nil {
+			return err
+		}
+	}
 	report, err := audit.Summarize(cmd.Context(), records, opts)
 	if kept != nil {
 		err = errors.Join(err, kept.Close())
 	}
 	if err != nil {
 		return err
+	}
+	if f.baseline != "" {
+		if err := writeFile(f.baseline, report, baseline); err != nil {
+			return err
+		}
 	}
 	if f.html != "" {
 		if err := writeFile(f.html, report, render.HTML); err != nil {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"net/url"
 	"os"
 	"slices"
@@ -36,10 +38,28 @@ func (a *app) config(ctx context.Context, opts ...func(*config.LoadOptions) erro
 	if err != nil {
 		return cfg, fmt.Errorf("loading the AWS configuration: %w", err)
 	}
+	if cfg.HTTPClient != nil {
+		cfg.HTTPClient = plainBodies{cfg.HTTPClient}
+	}
 	if cfg.Region == "" {
 		return cfg, withHint(errors.New("no AWS region is set"), endpointHint)
 	}
 	return cfg, nil
+}
+
+// plainBodies hides from net/http that the SDK's request bodies are an
+// [io.WriterTo]. That of smithy-go 1.28 answers io.EOF once the SDK has closed
+// it, as it does when the answer's head is there; and net/http, which has sent
+// the whole body by then and looks for more, breaks the connection off under
+// the answer. Only an answer that comes as fast as on the same machine meets it.
+type plainBodies struct{ aws.HTTPClient }
+
+// Do sends a request.
+func (c plainBodies) Do(r *http.Request) (*http.Response, error) {
+	if r.Body != nil && r.Body != http.NoBody {
+		r.Body = struct{ io.ReadCloser }{r.Body}
+	}
+	return c.HTTPClient.Do(r)
 }
 
 func (a *app) secretsManager(ctx context.Context) (*secretsmanager.Client, error) {
@@ -76,7 +96,7 @@ func (a *app) explain(err error) error {
 		if op.Op == "dial" {
 			return withCode(exitLocal, fmt.Errorf("nothing answers at %s", os.Getenv("AWS_ENDPOINT_URL")), endpointHint)
 		}
-		return withCode(exitLocal, fmt.Errorf("the connection to %s broke off: %w", os.Getenv("AWS_ENDPOINT_URL"), op), "run the command again")
+		return withCode(exitLocal, fmt.Errorf("the connection to %s broke off: %w", os.Getenv("AWS_ENDPOINT_URL"), err), "run the command again")
 	}
 	if strings.Contains(err.Error(), "get credentials") || strings.Contains(err.Error(), "no EC2 IMDS role found") {
 		return withCode(exitLocal, errors.New("no AWS credentials are set"), endpointHint)
