@@ -8,12 +8,10 @@ import (
 	"io/fs"
 	"os"
 
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"github.com/rekey-go/rekey/audit"
 	"github.com/rekey-go/rekey/audit/source"
-	"github.com/rekey-go/rekey/runtime/bulletin"
 )
 
 // join adds to the records of an account what Secrets Manager says of its
@@ -26,7 +24,7 @@ func (a *app) join(ctx context.Context, opts *audit.Options) error {
 	}
 	// Leases first: a consumer that moves on in between is then on the newer
 	// side of the two.
-	leases, err := bulletin.New(dynamodb.NewFromConfig(cfg), a.stage+"-rekey-bulletin").AllLeases(ctx)
+	leases, err := a.bulletin(cfg).AllLeases(ctx)
 	if err != nil {
 		a.note("the report is without the consumers' leases: %v", a.explain(err))
 	} else {

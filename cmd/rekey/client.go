@@ -15,11 +15,13 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/smithy-go"
 
 	"github.com/rekey-go/rekey/internal/local"
 	"github.com/rekey-go/rekey/internal/stack"
+	"github.com/rekey-go/rekey/runtime/bulletin"
 )
 
 // config loads what the aws CLI loads. For an endpoint on this machine it
@@ -68,6 +70,11 @@ func (a *app) secretsManager(ctx context.Context) (*secretsmanager.Client, error
 		return nil, err
 	}
 	return secretsmanager.NewFromConfig(cfg), nil
+}
+
+// bulletin is the stage's.
+func (a *app) bulletin(cfg aws.Config) *bulletin.Bulletin {
+	return bulletin.New(dynamodb.NewFromConfig(cfg), a.stage+"-rekey-bulletin")
 }
 
 func onThisMachine(endpoint string) bool {

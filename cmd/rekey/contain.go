@@ -12,7 +12,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudtrail"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
@@ -21,7 +20,6 @@ import (
 	"github.com/rekey-go/rekey/audit"
 	"github.com/rekey-go/rekey/audit/evidence"
 	"github.com/rekey-go/rekey/internal/contain"
-	"github.com/rekey-go/rekey/runtime/bulletin"
 	"github.com/rekey-go/rekey/runtime/invalidation"
 )
 
@@ -123,7 +121,7 @@ func (a *app) system(cfg aws.Config, parallel int) *contain.System {
 	return &contain.System{
 		Secrets:   secretsmanager.NewFromConfig(cfg),
 		Trail:     cloudtrail.NewFromConfig(cfg),
-		Board:     bulletin.New(dynamodb.NewFromConfig(cfg), a.stage+"-rekey-bulletin"),
+		Board:     a.bulletin(cfg),
 		Publisher: invalidation.NewPublisher(eventbridge.NewFromConfig(cfg), a.stage+"-rekey"),
 		Invoke: func(ctx context.Context, function string, request, answer any) error {
 			return a.invoke(ctx, cfg, function, request, answer)

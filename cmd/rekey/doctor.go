@@ -11,13 +11,11 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudtrail"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 	"github.com/spf13/cobra"
 
 	"github.com/rekey-go/rekey/rotation"
-	"github.com/rekey-go/rekey/runtime/bulletin"
 )
 
 // diagnosed is what doctor tells of a secret.
@@ -74,7 +72,7 @@ func (a *app) diagnose(ctx context.Context, cfg aws.Config, name string) (diagno
 	if err := a.ask(ctx, cfg, "examine", name, &d.Diagnosis); err != nil {
 		return d, err
 	}
-	board := bulletin.New(dynamodb.NewFromConfig(cfg), a.stage+"-rekey-bulletin")
+	board := a.bulletin(cfg)
 	s, err := a.status(ctx, secretsmanager.NewFromConfig(cfg), board, name)
 	d.Next = strings.ReplaceAll(d.Next, d.Name, s.Name) // commands take the logical name
 	d.Name, d.Consumers = s.Name, s.Consumers

@@ -8,12 +8,10 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/spf13/cobra"
 
 	"github.com/rekey-go/rekey/rotation"
-	"github.com/rekey-go/rekey/runtime/bulletin"
 )
 
 // planned is what plan tells of a rotation that is not made.
@@ -57,7 +55,7 @@ func (a *app) plan(ctx context.Context, cfg aws.Config, name string) (planned, e
 	if err := a.ask(ctx, cfg, "plan", name, &p.Preview); err != nil {
 		return p, err
 	}
-	board := bulletin.New(dynamodb.NewFromConfig(cfg), a.stage+"-rekey-bulletin")
+	board := a.bulletin(cfg)
 	s, err := a.status(ctx, secretsmanager.NewFromConfig(cfg), board, name)
 	p.Name, p.Consumers = s.Name, s.Consumers
 	for _, c := range s.Consumers {

@@ -22,18 +22,19 @@ import (
 
 var shellBlock = regexp.MustCompile("(?ms)^```sh\n(.*?)^```")
 
-// shellBlocks are the commands of a document, a block at a time.
-func shellBlocks(t *testing.T, path string) []string {
+// blocks are the commands of a document, a block at a time: those that stand in
+// one form of block.
+func blocks(t *testing.T, path string, form *regexp.Regexp) []string {
 	t.Helper()
 	data, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var blocks []string
-	for _, m := range shellBlock.FindAllStringSubmatch(string(data), -1) {
-		blocks = append(blocks, m[1])
+	var all []string
+	for _, m := range form.FindAllStringSubmatch(string(data), -1) {
+		all = append(all, m[1])
 	}
-	return blocks
+	return all
 }
 
 // TestTheReadmesCommandsRun runs the blocks of the README in their order, in
@@ -44,12 +45,12 @@ func TestTheReadmesCommandsRun(t *testing.T) {
 	if _, err := pgserver.Find(); err != nil && os.Getenv("REQUIRE_ENGINES") == "" {
 		t.Skip("NOT TESTED: there is no PostgreSQL")
 	}
-	blocks := shellBlocks(t, "../../README.md")
-	if len(blocks) < 4 || !strings.Contains(blocks[0], "rekey up") {
-		t.Fatalf("the README has %d blocks of commands, and the first is not rekey up", len(blocks))
+	parts := blocks(t, "../../README.md", shellBlock)
+	if len(parts) < 4 || !strings.Contains(parts[0], "rekey up") {
+		t.Fatalf("the README has %d blocks of commands, and the first is not rekey up", len(parts))
 	}
-	ready := startFromReadme(t, blocks[0])
-	script := rekeyIn(t, strings.Join(blocks[1:], "\n"))
+	ready := startFromReadme(t, parts[0])
+	script := rekeyIn(t, strings.Join(parts[1:], "\n"))
 	script = strings.NewReplacer("http://127.0.0.1:4566", ready.AWS, "http://127.0.0.1:8400", ready.API).Replace(script)
 	if _, err := exec.LookPath("aws"); err != nil {
 		t.Log("NOT TESTED: there is no aws CLI")
@@ -84,7 +85,7 @@ var answerBlock = regexp.MustCompile("(?ms)^```sh\n(curl .*?)^```\n\n```json\n(.
 func TestTheAPIsCommandsRun(t *testing.T) {
 	t.Parallel()
 	const path = "../../docs/api.md"
-	ready := startFromReadme(t, shellBlocks(t, path)[0])
+	ready := startFromReadme(t, blocks(t, path, shellBlock)[0])
 	data, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -194,7 +195,7 @@ func TestTheDocumentsNameWhatIsThere(t *testing.T) {
 		t.Fatalf("no documents: %v", err)
 	}
 	for _, path := range documents {
-		for _, block := range shellBlocks(t, path) {
+		for _, block := range blocks(t, path, shellBlock) {
 			if strings.HasPrefix(block, "curl ") || strings.Contains(block, "rekey up") {
 				continue // TestTheAPIsCommandsRun runs them
 			}
@@ -248,6 +249,25 @@ func TestLinksLeadSomewhere(t *testing.T) {
 
 var bashBlock = regexp.MustCompile("(?ms)^```bash\n(.*?)^```")
 
+// runCommands runs a document's commands in one shell, which must print certain
+// texts.
+func runCommands(t *testing.T, doc, dir, commands string, within time.Duration, wants ...string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), within)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", rekeyIn(t, commands))
+	cmd.Dir = dir
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("the commands of %s: %v\n%s", doc, err, out)
+	}
+	for _, want := range wants {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("the output lacks %q:\n%s", want, out)
+		}
+	}
+}
+
 // TestTheAgentsCommandsRun runs the commands of docs/agent.md, in their order
 // and in one shell.
 func TestTheAgentsCommandsRun(t *testing.T) {
@@ -255,14 +275,7 @@ func TestTheAgentsCommandsRun(t *testing.T) {
 	if _, err := exec.LookPath("curl"); err != nil {
 		t.Skip("NOT TESTED: there is no curl")
 	}
-	data, err := os.ReadFile("../../docs/agent.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var script strings.Builder
-	for _, m := range bashBlock.FindAllStringSubmatch(string(data), -1) {
-		script.WriteString(m[1])
-	}
+	script := strings.Join(blocks(t, "../../docs/agent.md", bashBlock), "")
 	ready := startFromReadme(t, "go run ./cmd/rekey up --no-database")
 	port, err := child.FreePort(t.Context())
 	if err != nil {
@@ -271,20 +284,9 @@ func TestTheAgentsCommandsRun(t *testing.T) {
 	commands := strings.NewReplacer(
 		"http://127.0.0.1:4566", ready.AWS, "localhost:2773", fmt.Sprintf("localhost:%d", port),
 		"rekey agent ", fmt.Sprintf("rekey agent --listen 127.0.0.1:%d ", port), "curl ", "curl -sS --fail-with-body ",
-	).Replace(script.String())
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", rekeyIn(t, "trap 'kill $(jobs -p)' EXIT\n"+commands))
-	cmd.Dir = t.TempDir()
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("the commands of docs/agent.md: %v\n%s", err, out)
-	}
-	for _, want := range []string{`"Name":"dev-external-api-keys"`, "a key of 9 characters", "two keys: 9 and 4 characters"} {
-		if !strings.Contains(string(out), want) {
-			t.Errorf("the output lacks %q:\n%s", want, out)
-		}
-	}
+	).Replace(script)
+	runCommands(t, "docs/agent.md", t.TempDir(), "trap 'kill $(jobs -p)' EXIT\n"+commands, time.Minute,
+		`"Name":"dev-external-api-keys"`, "a key of 9 characters", "two keys: 9 and 4 characters")
 }
 
 // TestTheGettingStartedCommandsRun runs the commands of
@@ -295,43 +297,22 @@ func TestTheGettingStartedCommandsRun(t *testing.T) {
 	if _, err := pgserver.Find(); err != nil && os.Getenv("REQUIRE_ENGINES") == "" {
 		t.Skip("NOT TESTED: there is no PostgreSQL")
 	}
-	data, err := os.ReadFile("../../docs/getting-started.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	blocks := bashBlock.FindAllStringSubmatch(string(data), -1)
-	var script strings.Builder
-	for _, m := range blocks[1:] {
-		script.WriteString(m[1])
-	}
+	parts := blocks(t, "../../docs/getting-started.md", bashBlock)
 	dir := t.TempDir()
 	if err := errors.Join(buildEmpty(filepath.Join(dir, "dist")), copyFile(filepath.Join(dir, "template.yaml"), "../../template.yaml")); err != nil {
 		t.Fatal(err)
 	}
-	ready := startFromReadme(t, blocks[0][1])
+	ready := startFromReadme(t, parts[0])
 	commands := strings.NewReplacer(
 		"http://127.0.0.1:4566", ready.AWS, "rekey deploy ", "rekey deploy --artifacts dist ", "export ", "export AWS_MAX_ATTEMPTS=1 ",
-	).Replace(script.String())
+	).Replace(strings.Join(parts[1:], ""))
 	if _, err := exec.LookPath("aws"); err != nil {
 		t.Log("NOT TESTED: there is no aws CLI")
 		commands = regexp.MustCompile(`(?m)^aws .*$`).ReplaceAllString(commands, ":")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", rekeyIn(t, commands))
-	cmd.Dir = dir
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("the commands of docs/getting-started.md: %v\n%s", err, out)
-	}
-	for _, want := range []string{
+	runCommands(t, "docs/getting-started.md", dir, commands, 3*time.Minute,
 		"database-credentials rotated in ", "rekey-prod is CREATE_COMPLETE", "nothing would change", " 1.20", "by polling",
-		"prod-external-api-keys is deleted on ", "rekey-prod is UPDATE_COMPLETE",
-	} {
-		if !strings.Contains(string(out), want) {
-			t.Errorf("the output lacks %q:\n%s", want, out)
-		}
-	}
+		"prod-external-api-keys is deleted on ", "rekey-prod is UPDATE_COMPLETE")
 }
 
 // TestTheCommandsAfterALeakRun runs the commands of docs/contain.md, in their
@@ -341,36 +322,15 @@ func TestTheCommandsAfterALeakRun(t *testing.T) {
 	if _, err := pgserver.Find(); err != nil && os.Getenv("REQUIRE_ENGINES") == "" {
 		t.Skip("NOT TESTED: there is no PostgreSQL")
 	}
-	data, err := os.ReadFile("../../docs/contain.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	blocks := bashBlock.FindAllStringSubmatch(string(data), -1)
-	var script strings.Builder
-	for _, m := range blocks[1:] {
-		script.WriteString(m[1])
-	}
-	commands := script.String()
+	parts := blocks(t, "../../docs/contain.md", bashBlock)
+	commands := strings.Join(parts[1:], "")
 	if _, err := exec.LookPath("openssl"); err != nil {
 		t.Log("NOT TESTED: there is no openssl")
 		commands = regexp.MustCompile(`(?m)^openssl .*$`).ReplaceAllString(commands, ":")
 	}
-	ready := startFromReadme(t, blocks[0][1])
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", rekeyIn(t, strings.ReplaceAll(commands, "http://127.0.0.1:4566", ready.AWS)))
-	cmd.Dir = t.TempDir()
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("the commands of docs/contain.md: %v\n%s", err, out)
-	}
-	for _, want := range []string{
-		"LIVE  database-credentials", "rotate by ", "--status Inactive", "the server was asked and refuses it", "records are as they were signed",
-	} {
-		if !strings.Contains(string(out), want) {
-			t.Errorf("the output lacks %q:\n%s", want, out)
-		}
-	}
+	ready := startFromReadme(t, parts[0])
+	runCommands(t, "docs/contain.md", t.TempDir(), strings.ReplaceAll(commands, "http://127.0.0.1:4566", ready.AWS), 2*time.Minute,
+		"LIVE  database-credentials", "rotate by ", "--status Inactive", "the server was asked and refuses it", "records are as they were signed")
 }
 
 func copyFile(to, from string) error {

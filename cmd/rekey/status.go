@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/spf13/cobra"
 
@@ -50,7 +49,7 @@ func (a *app) statusCommand() *cobra.Command {
 				return err
 			}
 			client := secretsmanager.NewFromConfig(cfg)
-			board := bulletin.New(dynamodb.NewFromConfig(cfg), a.stage+"-rekey-bulletin")
+			board := a.bulletin(cfg)
 			names := args
 			if len(names) == 0 {
 				secrets, err := a.stageSecrets(cmd.Context(), client)
