@@ -128,7 +128,7 @@ func (b *builder) stateFindings(s *Secret) []Finding {
 	if by := b.overdue(state); by > 0 {
 		add(High, KindRotationOverdue, "", fmt.Sprintf("was to rotate %s, %s ago", state.Next.UTC().Format(time.DateOnly), plural(int(by/day), "day")), rotateCommand(s))
 	}
-	if state.Rotated.IsZero() && state.Owner == "" {
+	if state.Rotated.IsZero() && state.Owner == "" && b.opts.Now.Sub(state.Created) > b.opts.rotatedWithin() {
 		next := rotateCommand(s)
 		if !state.Rotation {
 			next = describe(s.ARN, s.Name, s.Region)

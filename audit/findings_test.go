@@ -63,7 +63,10 @@ func TestFindings(t *testing.T) {
 	days := func(n int) time.Time { return noon.AddDate(0, 0, n) }
 	read := func(l *trailOf, members m) { l.add(0, "app", "GetSecretValue", members) }
 	state := func(s audit.State) audit.Options {
-		s.ARN, s.Name, s.Created = db, "db", days(-400)
+		s.ARN, s.Name = db, "db"
+		if s.Created.IsZero() {
+			s.Created = days(-400)
+		}
 		return audit.Options{Inventory: []audit.State{s}}
 	}
 	tests := map[string]struct {
@@ -166,6 +169,7 @@ func TestFindings(t *testing.T) {
 			state(audit.State{}),
 			[]seen{{"low", "never-rotated", "", 0, "aws secretsmanager describe-secret"}},
 		},
+		"a new secret that has not rotated yet": {audit.KindNeverRotated, func(*trailOf) {}, state(audit.State{Created: days(-89)}), nil},
 		"a secret that nobody has used": {
 			audit.KindUnused, func(*trailOf) {},
 			state(audit.State{Accessed: days(-91)}),
