@@ -1,0 +1,89 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// A statement is something that is to be true of Rekey.
+type statement struct {
+	id    string // M01 to M106
+	title string
+	// holds returns nil if it is true, else what was seen instead. It is nil
+	// where there is no check yet.
+	holds func(*run) error
+}
+
+// last is the number of the last statement.
+const last = 106
+
+var errUnchecked = errors.New("there is no check for it yet")
+
+// statements returns all of them, in their order.
+func statements() []statement {
+	written := slices.Concat(
+		definitionStatements(), storeStatements(),
+	)
+	all := make([]statement, last)
+	for i := range all {
+		all[i].id = fmt.Sprintf("M%02d", i+1)
+	}
+	for _, s := range written {
+		all[number(s.id)-1] = s
+	}
+	return all
+}
+
+func unchecked(all []statement) (n int) {
+	for _, s := range all {
+		if s.holds == nil {
+			n++
+		}
+	}
+	return n
+}
+
+var idPattern = regexp.MustCompile(`^M([0-9]{2,3})$`)
+
+// number returns the number of an id; 0 for what is none.
+func number(id string) int {
+	n := 0
+	if m := idPattern.FindStringSubmatch(id); m != nil {
+		_, _ = fmt.Sscanf(m[1], "%d", &n) // digits
+	}
+	if n > last {
+		return 0
+	}
+	return n
+}
+
+// choose takes the statements that arguments such as M39 and M40-M49 name; all
+// where there are none.
+func choose(all []statement, args []string) ([]statement, error) {
+	if len(args) == 0 {
+		return all, nil
+	}
+	wanted := make([]bool, len(all))
+	for _, arg := range args {
+		first, end, isRange := strings.Cut(arg, "-")
+		if !isRange {
+			end = first
+		}
+		if number(first) == 0 || number(end) < number(first) {
+			return nil, fmt.Errorf("%q is not among M01 to M%d; write M39 or M40-M49", arg, last)
+		}
+		for n := number(first); n <= number(end); n++ {
+			wanted[n-1] = true
+		}
+	}
+	var chosen []statement
+	for i, s := range all {
+		if wanted[i] {
+			chosen = append(chosen, s)
+		}
+	}
+	return chosen, nil
+}
