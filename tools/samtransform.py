@@ -1,10 +1,11 @@
 """Transforms a SAM template as AWS does when it is deployed.
 
     python3 tools/samtransform.py template.yaml
+    python3 tools/samtransform.py --json template.yaml
 
-Prints how many resources it becomes, or the translator's complaint. It needs
-the aws-sam-translator package and no account: managed policies are not looked
-up.
+Prints how many resources it becomes, or all of them as JSON, or the
+translator's complaint. It needs the aws-sam-translator package and no account:
+managed policies are not looked up.
 """
 
 import json
@@ -37,7 +38,7 @@ def packaged(template):
     return template
 
 
-def main(path):
+def main(path, whole):
     with open(path, encoding="utf-8") as f:
         template = packaged(yaml_parse(f.read()))
     parameters = {name: str(about.get("Default", "")) for name, about in template.get("Parameters", {}).items()}
@@ -46,9 +47,9 @@ def main(path):
     except InvalidDocumentException as e:
         causes = [cause.message for cause in e.causes] or [str(e)]
         sys.exit(f"{path}: " + "\n".join(causes))
-    json.dumps(out)  # what cannot be written cannot be deployed
-    print(f"{path}: transformed to {len(out['Resources'])} resources")
+    text = json.dumps(out, indent=2)  # what cannot be written cannot be deployed
+    print(text if whole else f"{path}: transformed to {len(out['Resources'])} resources")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[-1], "--json" in sys.argv[1:-1])
