@@ -12,7 +12,7 @@ import (
 func (b *builder) accesses(s *subject, h *history, width time.Duration) []Access {
 	rows := make(map[string]*accessBuilder)
 	for _, f := range s.facts {
-		if !f.isCall() {
+		if !f.isCall() || !f.who.asked {
 			continue
 		}
 		row, ok := rows[f.who.id]

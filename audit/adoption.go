@@ -17,8 +17,8 @@ func (h *history) versions(now time.Time) []Version {
 			one.Until = h.promotions[i+1].at
 		}
 	}
-	for _, f := range h.subject.facts {
-		if f.isRead() && f.version != "" {
+	for f := range h.subject.reads() {
+		if f.version != "" {
 			v.read(f)
 		}
 	}

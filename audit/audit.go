@@ -72,6 +72,11 @@ type Options struct {
 	// Secrets are the names or ARNs of the secrets to report on. If empty, it
 	// is all.
 	Secrets []string
+	// Principal is whom to report on, named as for [Follow]. If empty, it is
+	// everybody. The report then has the secrets that this one called for, and
+	// counts what it did alone. What is so of a secret whoever did it, as its
+	// rotations, stays whole.
+	Principal string
 	// Now is when the report is made. If zero, it is the present.
 	Now time.Time
 	// CurrentVersions tells the version that carries AWSCURRENT by a secret's

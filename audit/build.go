@@ -37,6 +37,7 @@ func (c *collector) report() *Report {
 type builder struct {
 	*collector
 	facts    []*fact // one of each event, in the order of time
+	asked    []*fact // those of the principals that the report is of
 	subjects []*subject
 	networks map[string]string // :: address -> network
 	tools    map[string]string // :: user agent -> label
@@ -48,7 +49,7 @@ type builder struct {
 
 func newBuilder(c *collector, facts []*fact, subjects []*subject) *builder {
 	b := &builder{
-		collector: c, facts: facts, subjects: subjects,
+		collector: c, facts: facts, asked: c.asked(facts), subjects: subjects,
 		networks: make(map[string]string), tools: make(map[string]string), agents: make(map[string]string), functions: make(map[string]bool), bits: actionBits(),
 	}
 	b.findFunctions()
@@ -60,7 +61,7 @@ func newBuilder(c *collector, facts []*fact, subjects []*subject) *builder {
 func (b *builder) secrets() []Secret {
 	out := []Secret{}
 	for _, s := range b.subjects {
-		if s.wanted && (len(s.facts) > 0 || s.state != nil) {
+		if s.wanted && b.isAsked(s) {
 			out = append(out, b.secret(s))
 		}
 	}
@@ -136,7 +137,7 @@ func (b *builder) secret(s *subject) Secret {
 	out.Rotations, out.Steps = b.rotations(s)
 	for _, f := range s.facts {
 		switch {
-		case !f.isCall():
+		case !f.isCall() || !f.who.asked:
 		case f.denied:
 			out.Denied++
 		case f.failed:
@@ -156,7 +157,7 @@ func (b *builder) secret(s *subject) Secret {
 	out.Accesses = b.accesses(s, h, width)
 	out.Versions = h.versions(b.opts.Now)
 	out.Laggards = b.laggards(h)
-	out.Timeline = timeline(slices.Values(s.facts), width)
+	out.Timeline = timeline(s.reads(), width)
 	if len(out.Timeline) > 0 {
 		out.TimelineStep = int(width / time.Second)
 	}

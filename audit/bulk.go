@@ -23,7 +23,7 @@ const (
 func (b *builder) attempts() map[string][]*fact {
 	byWho := make(map[string][]*fact)
 	touched := make(map[string]bool)
-	for _, f := range b.facts {
+	for _, f := range b.asked {
 		if f.kind != kindRead && f.kind != kindBatch && f.action != "ListSecrets" {
 			continue
 		}
@@ -197,7 +197,9 @@ func (b *builder) endpoints(s *subject) []Finding {
 		case f.who.flags&flagEndpoint != 0:
 			used = true
 		case f.who.flags&flagConsole == 0 && networkOf(f.ip) != f.ip:
-			without[f.who.id] = append(without[f.who.id], f)
+			if f.who.asked {
+				without[f.who.id] = append(without[f.who.id], f)
+			}
 		}
 	}
 	var out []Finding

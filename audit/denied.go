@@ -13,7 +13,7 @@ func (b *builder) denials() []Denied {
 		principal, action string
 	}
 	groups := make(map[key]*Denied)
-	for _, f := range b.facts {
+	for _, f := range b.asked {
 		if !f.denied || !f.isCall() || len(b.opts.Secrets) > 0 && (f.secret == nil || !f.secret.wanted) {
 			continue
 		}

@@ -26,6 +26,7 @@ func (b *builder) findings(r *Report) []Finding {
 	out = append(out, b.bulk()...)
 	out = append(out, firstSeenFindings(r.FirstSeen)...)
 	out = append(out, changeFindings(r.Changes)...)
+	out = b.askedFindings(out)
 	labels := make(map[string][]string, len(r.Principals))
 	for i := range r.Principals {
 		labels[r.Principals[i].ID] = r.Principals[i].Labels
@@ -206,7 +207,7 @@ func (b *builder) deletionFindings(s *Secret) []Finding {
 func (b *builder) touches(s *subject) []Finding {
 	byWho := make(map[string][]*fact)
 	for _, f := range s.facts {
-		if f.isCall() {
+		if f.isCall() && f.who.asked {
 			byWho[f.who.id] = append(byWho[f.who.id], f)
 		}
 	}

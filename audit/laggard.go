@@ -48,7 +48,7 @@ func (c *collector) laggards(h *history) []Laggard {
 		out = append(out, l)
 	}
 	for _, l := range h.subject.leases {
-		if h.isOld(l.VersionID, old) && l.Expires.After(c.opts.Now) {
+		if c.opts.Principal == "" && h.isOld(l.VersionID, old) && l.Expires.After(c.opts.Now) {
 			out = append(out, Laggard{
 				Consumer: l.Consumer, Class: HoldsOld, Evidence: LeaseOnOld, Proven: true,
 				VersionID: l.VersionID, Since: h.since, Expires: l.Expires,
@@ -120,10 +120,7 @@ func (h *history) made() map[string]bool {
 // got the new version, or if nothing is known of it, and before it otherwise.
 func (h *history) readers() map[string]*reader {
 	readers := make(map[string]*reader)
-	for _, f := range h.subject.facts {
-		if !f.isRead() {
-			continue
-		}
+	for f := range h.subject.reads() {
 		r, ok := readers[f.who.id]
 		if !ok {
 			r = &reader{}

@@ -15,6 +15,8 @@ type principal struct {
 	onBehalf string // a user of an identity centre
 	invoked  string // the service that called for it
 	flags    flags
+	// asked is whether the report is to tell of it: see [Options.Principal].
+	asked bool
 }
 
 // flags are circumstances of a call that are worth a look.
@@ -59,6 +61,7 @@ func (c *collector) principal(r *record) *principal {
 		onBehalf: id.OnBehalfOf.UserID,
 		invoked:  id.InvokedBy,
 		flags:    flagsOf(r),
+		asked:    c.opts.Principal == "" || id.namedBy(c.opts.Principal) != "",
 	}
 	return c.principals.share(p, func(p principal) principal {
 		for _, text := range []*string{&p.id, &p.kind, &p.account, &p.session, &p.source, &p.onBehalf, &p.invoked} {

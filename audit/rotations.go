@@ -147,7 +147,7 @@ func (c *collector) deletions(s *subject) []Deletion {
 		case len(out) == 0 || !out[len(out)-1].Restored.IsZero():
 		case f.action == "RestoreSecret" && f.ok():
 			out[len(out)-1].Restored = f.at
-		case f.kind == kindRead:
+		case f.kind == kindRead && f.who.asked:
 			d := &out[len(out)-1]
 			d.Attempts++
 			if f.denied {

@@ -36,10 +36,8 @@ func interval(s *subject, h *history) time.Duration {
 	for _, p := range h.promotions {
 		stretch(p.at)
 	}
-	for _, f := range s.facts {
-		if f.isRead() {
-			stretch(f.at)
-		}
+	for f := range s.reads() {
+		stretch(f.at)
 	}
 	for _, step := range steps() {
 		if last.Sub(first) <= step*intervals {
@@ -49,14 +47,11 @@ func interval(s *subject, h *history) time.Duration {
 	return slices.Max(steps())
 }
 
-// timeline counts the reads of each version in intervals of a width. The facts
+// timeline counts reads of each version in intervals of a width. The facts
 // come in the order of time.
-func timeline(facts iter.Seq[*fact], width time.Duration) []ReadCount {
+func timeline(reads iter.Seq[*fact], width time.Duration) []ReadCount {
 	out := []ReadCount{}
-	for f := range facts {
-		if !f.isRead() {
-			continue
-		}
+	for f := range reads {
 		at := f.at.Truncate(width)
 		i := len(out) - 1
 		for i >= 0 && out[i].At.Equal(at) && out[i].VersionID != f.version {

@@ -137,7 +137,7 @@ func (id *identity) namedBy(who string) string {
 		return "user"
 	case session:
 		return "session"
-	case unique, id.PrincipalID:
+	case unique, id.PrincipalID, principalID(id): // the last as a report has it
 		return "principal id"
 	case id.AccountID:
 		return "account"
