@@ -33,9 +33,9 @@ const checkpointVersion = 1
 type Checkpoint struct {
 	mu   sync.Mutex
 	file *os.File
-	out  *bufio.Writer // :: beyond it, nothing was written
-	done map[string]bool
-	kept int64 // the length of the file when it was opened
+	out  *bufio.Writer   // :: beyond it, nothing was written
+	done map[string]bool // :: mu; name -> whether an earlier run read it
+	kept int64           // the length of the file when it was opened
 }
 
 // A checkpointLine is one of the lines.
@@ -180,6 +180,17 @@ func (c *Checkpoint) has(name string) bool {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	_, ok := c.done[name]
+	return ok
+}
+
+// had reports whether an earlier run read something.
+func (c *Checkpoint) had(name string) bool {
+	if c == nil {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	return c.done[name]
 }
 
@@ -205,7 +216,7 @@ func (c *Checkpoint) finish(name string) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.done[name] = true
+	c.done[name] = false
 	if err := c.write(checkpointLine{Done: name}); err != nil {
 		return err
 	}

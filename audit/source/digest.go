@@ -119,6 +119,7 @@ type digest struct {
 	hash      string
 	signature string
 	problem   string // why it cannot be trusted, if so
+	keyless   error  // why the keys of its Region are not known, if so
 }
 
 // maxDigest is how large a digest may be: one of an hour with 10,000 log files
@@ -126,30 +127,31 @@ type digest struct {
 const maxDigest = 64 << 20
 
 // Verify holds the log files to their digests and the digests to their
-// signatures and to one another. It needs the public keys of the time: see
-// [FetchKeys] and [ParseKeys]. The error is of what kept it from looking; what
-// it found is in the verification.
-func (l *Logs) Verify(ctx context.Context, keys Keys) (*Verification, error) {
+// signatures and to one another. It asks for the public keys of each Region that
+// the digests are of. The error is of what kept it from looking; what it found
+// is in the verification.
+func (l *Logs) Verify(ctx context.Context, keys KeySource) (*Verification, error) {
 	var mu sync.Mutex // a shelf may list several parts at once
 	var names, logs, lost []string
-	collect := func(to *[]string) func(string) error {
-		return func(name string) error {
+	collect := func(to *[]string) adder {
+		return func(name string, _ int64) error {
 			mu.Lock()
 			defer mu.Unlock()
 			*to = append(*to, name)
 			return nil
 		}
 	}
-	skip := func(what string, err error) { _ = collect(&lost)(what + ": " + err.Error()) }
+	skip := func(what string, err error) { _ = collect(&lost)(what+": "+err.Error(), 0) }
 	if err := errors.Join(l.shelf.digests(ctx, collect(&names), skip), l.shelf.list(ctx, collect(&logs), skip)); err != nil {
 		return nil, fmt.Errorf("listing digests: %w", err)
 	}
 	if len(lost) > 0 {
 		return nil, fmt.Errorf("listing digests: %s", lost[0])
 	}
+	known := keysOf(ctx, names, keys)
 	digests := make([]*digest, len(names))
 	err := each(ctx, len(names), func(ctx context.Context, i int) {
-		digests[i] = l.digest(ctx, names[i], keys)
+		digests[i] = l.digest(ctx, names[i], known[regionOf(names[i])])
 	})
 	if err != nil {
 		return nil, err
@@ -177,8 +179,8 @@ func each(ctx context.Context, n int, fn func(context.Context, int)) error {
 }
 
 // digest reads a digest and finds out whether CloudTrail signed it.
-func (l *Logs) digest(ctx context.Context, name string, keys Keys) *digest {
-	d := &digest{name: name}
+func (l *Logs) digest(ctx context.Context, name string, keys keyring) *digest {
+	d := &digest{name: name, keyless: keys.err}
 	body, err := l.content(ctx, name)
 	if err != nil {
 		d.problem = "reading it: " + err.Error()
@@ -194,7 +196,7 @@ func (l *Logs) digest(ctx context.Context, name string, keys Keys) *digest {
 		d.problem = "reading its signature: " + cause(err).Error()
 		return d
 	}
-	d.problem = d.check(keys)
+	d.problem = d.check(keys.keys)
 	return d
 }
 
@@ -257,6 +259,14 @@ func (l *Logs) hashOf(ctx context.Context, name string) (string, error) {
 // digestName is the name of a digest: its account, and its Region and trail.
 var digestName = regexp.MustCompile(`^(\d{12})_CloudTrail-Digest_([a-z0-9-]+)_(.+)_\d{8}T\d{6}Z\.json\.gz$`)
 
+// regionOf is the Region in the name of a digest, or empty.
+func regionOf(name string) string {
+	if m := digestName.FindStringSubmatch(path.Base(name)); m != nil {
+		return m[2]
+	}
+	return ""
+}
+
 // logName is the name of a log file that a trail delivers.
 var logName = regexp.MustCompile(`^\d{12}_CloudTrail_[a-z0-9-]+_\d{8}T\d{4}Z_.*\.json\.gz$`)
 
@@ -297,6 +307,12 @@ func (c *Chain) add(before, d *digest) {
 	}
 	if d.End.After(c.To) {
 		c.To = d.End
+	}
+	if d.keyless != nil { // once for all that it is so of
+		if text := "the public keys of " + regionOf(d.name) + ": " + d.keyless.Error(); !slices.Contains(c.Problems, text) {
+			c.Problems = append(c.Problems, text)
+		}
+		return
 	}
 	if d.problem != "" {
 		problem(d.problem)

@@ -111,7 +111,7 @@ func TestTheReportPassesOnWhatWasVerified(t *testing.T) {
 		t.Fatal(err)
 	}
 	files := source.Files([]string{dir})
-	v, err := files.Verify(t.Context(), keys)
+	v, err := files.Verify(t.Context(), keys.Everywhere)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +173,7 @@ func TestVerifyFindsWhatWasDoneToATrail(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, root := range []string{dir, filepath.Join(dir, "AWSLogs", "123456789012")} {
-				v, err := source.Files([]string{root}).Verify(t.Context(), keys)
+				v, err := source.Files([]string{root}).Verify(t.Context(), keys.Everywhere)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -199,7 +199,7 @@ func zipped(text string) []byte {
 func TestKeysOfOthersProveNothing(t *testing.T) {
 	t.Parallel()
 	dir, keys := signedTrail(t)
-	v, err := source.Files([]string{dir}).Verify(t.Context(), nil)
+	v, err := source.Files([]string{dir}).Verify(t.Context(), source.Keys(nil).Everywhere)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -228,5 +228,41 @@ func TestKeysOfOthersProveNothing(t *testing.T) {
 	}
 	if _, err := source.ParseKeys([]byte("no key")); err == nil {
 		t.Error("no error for a text without a key")
+	}
+}
+
+func TestEachRegionIsAskedForItsKeys(t *testing.T) {
+	t.Parallel()
+	dir, keys := signedTrail(t)
+	// The same digests under the name of another Region, where they are not valid.
+	for _, path := range list(t, dir, "CloudTrail-Digest") {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		other := strings.ReplaceAll(path, "us-east-1", "eu-west-1")
+		if err := errors.Join(os.MkdirAll(filepath.Dir(other), 0o700), os.WriteFile(other, text, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	asked := map[string]int{}
+	v, err := source.Files([]string{dir}).Verify(t.Context(), func(_ context.Context, region string) (source.Keys, error) {
+		if asked[region]++; region != "us-east-1" {
+			return nil, errors.New("access denied")
+		}
+		return keys, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string]int{"us-east-1": 1, "eu-west-1": 1}, asked); diff != "" {
+		t.Errorf("Regions that were asked (-want +got):\n%s", diff)
+	}
+	if n := v.Count(source.Verified); n != 6 {
+		t.Errorf("%d files are verified, want 6", n)
+	}
+	want := []string{"the public keys of eu-west-1: access denied"}
+	if diff := cmp.Diff(want, v.Chains[0].Problems); diff != "" || len(v.Chains) != 2 || len(v.Chains[1].Problems) > 0 {
+		t.Errorf("problems of eu-west-1 (-want +got):\n%s; all: %+v", diff, v.Chains)
 	}
 }

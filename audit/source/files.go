@@ -38,17 +38,24 @@ type folders struct {
 	opts  *LogsOptions
 }
 
-func (f *folders) list(_ context.Context, add func(string) error, skip func(string, error)) error {
-	return f.each(func(path string, isFolder bool) error {
-		name := filepath.Base(path)
-		switch {
-		case isFolder && (name == "CloudTrail-Digest" || name == "CloudTrail-Insight" || !f.opts.wanted(path)):
+func (f *folders) list(_ context.Context, add adder, skip func(string, error)) error {
+	return f.each(func(path string, d fs.DirEntry) error {
+		switch name := filepath.Base(path); {
+		case d.IsDir() && (name == "CloudTrail-Digest" || name == "CloudTrail-Insight" || !f.opts.wanted(path)):
 			return fs.SkipDir
-		case !isFolder && isLog(path):
-			return add(path)
+		case !d.IsDir() && isLog(path):
+			return add(path, sizeOf(d))
 		}
 		return nil
 	}, add, skip)
+}
+
+// sizeOf is -1 if the file is gone.
+func sizeOf(d fs.DirEntry) int64 {
+	if info, err := d.Info(); err == nil {
+		return info.Size()
+	}
+	return -1
 }
 
 func isLog(path string) bool {
@@ -56,13 +63,13 @@ func isLog(path string) bool {
 	return strings.HasSuffix(path, ".json") || strings.HasSuffix(path, ".jsonl")
 }
 
-func (f *folders) digests(_ context.Context, add func(string) error, skip func(string, error)) error {
-	return f.each(func(path string, isFolder bool) error {
-		if !isFolder && strings.Contains(filepath.ToSlash(path), "/CloudTrail-Digest/") && strings.HasSuffix(path, ".json.gz") {
-			return add(path)
+func (f *folders) digests(_ context.Context, add adder, skip func(string, error)) error {
+	return f.each(func(path string, d fs.DirEntry) error {
+		if !d.IsDir() && strings.Contains(filepath.ToSlash(path), "/CloudTrail-Digest/") && strings.HasSuffix(path, ".json.gz") {
+			return add(path, sizeOf(d))
 		}
 		return nil
-	}, func(string) error { return nil }, skip)
+	}, func(string, int64) error { return nil }, skip)
 }
 
 // signature is that of the file beside the digest which has its name and
@@ -80,28 +87,29 @@ func (f *folders) open(_ context.Context, path string) (io.ReadCloser, error) {
 }
 
 // each calls below with all that is below the roots, file with the roots that
-// are files, and skip with what cannot be looked into.
-func (f *folders) each(below func(path string, isFolder bool) error, file func(path string) error, skip func(string, error)) error {
+// are files, and skip with what cannot be looked into. A root that is the only
+// one must be.
+func (f *folders) each(below func(path string, d fs.DirEntry) error, file adder, skip func(string, error)) error {
 	for _, root := range f.roots {
 		if root == "-" {
-			if err := file(root); err != nil {
+			if err := file(root, -1); err != nil {
 				return err
 			}
 			continue
 		}
 		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 			switch {
-			case err != nil && path == root:
-				return err
+			case err != nil && path == root && len(f.roots) == 1:
+				return &rootError{root, cause(err)}
 			case err != nil:
 				skip(path, cause(err))
 				return nil
 			case path == root && d.IsDir():
 				return nil
 			case path == root:
-				return file(path)
+				return file(path, sizeOf(d))
 			}
-			return below(path, d.IsDir())
+			return below(path, d)
 		})
 		if err != nil {
 			return err
@@ -109,6 +117,15 @@ func (f *folders) each(below func(path string, isFolder bool) error, file func(p
 	}
 	return nil
 }
+
+// A rootError is that nothing of what a source was to read can be listed.
+type rootError struct {
+	root string
+	err  error
+}
+
+func (e *rootError) Error() string { return e.root + ": " + e.err.Error() }
+func (e *rootError) Unwrap() error { return e.err }
 
 // cause is an error without the path, which stands beside it.
 func cause(err error) error {

@@ -64,8 +64,34 @@ func ParseKeys(text []byte) (Keys, error) {
 	return keys, nil
 }
 
+// A KeySource returns the public keys of a Region: each has its own. The Region
+// is empty for digests whose name does not tell it.
+type KeySource func(ctx context.Context, region string) (Keys, error)
+
+// Everywhere is a source of the same keys for all Regions.
+func (k Keys) Everywhere(context.Context, string) (Keys, error) { return k, nil }
+
+// A keyring is the keys of one Region, or why they are not known.
+type keyring struct {
+	keys Keys
+	err  error
+}
+
+// keysOf asks for the keys of each Region that some digests are of.
+func keysOf(ctx context.Context, names []string, keys KeySource) map[string]keyring {
+	known := make(map[string]keyring)
+	for _, name := range names {
+		region := regionOf(name)
+		if _, ok := known[region]; !ok {
+			k, err := keys(ctx, region)
+			known[region] = keyring{k, err}
+		}
+	}
+	return known
+}
+
 // FetchKeys asks CloudTrail for the public keys of a time, in the client's
-// Region. Each Region has its own: add the maps up for a trail of several.
+// Region.
 func FetchKeys(ctx context.Context, client cloudtrail.ListPublicKeysAPIClient, from, to time.Time) (Keys, error) {
 	in := &cloudtrail.ListPublicKeysInput{}
 	if !from.IsZero() {

@@ -32,6 +32,8 @@ type LogsOptions struct {
 	// Checkpoint keeps what was read, so that a file is read once. If nil, all
 	// files are read.
 	Checkpoint *Checkpoint
+	// Meter counts what is read. If nil, nothing does.
+	Meter *Meter
 }
 
 // Logs is a source of records from log files.
@@ -42,16 +44,19 @@ type Logs struct {
 
 // A shelf is where log files lie.
 type shelf interface {
-	// list calls add with the name of each log file, and skip with each part
-	// that it could not look into.
-	list(ctx context.Context, add func(name string) error, skip func(what string, err error)) error
+	// list calls add with each log file, and skip with each part that it could
+	// not look into.
+	list(ctx context.Context, add adder, skip func(what string, err error)) error
 	// digests does the same for digest files.
-	digests(ctx context.Context, add func(name string) error, skip func(what string, err error)) error
+	digests(ctx context.Context, add adder, skip func(what string, err error)) error
 	// open begins to read a file. What is not there is [fs.ErrNotExist].
 	open(ctx context.Context, name string) (io.ReadCloser, error)
 	// signature returns the signature of a digest file, in hexadecimal.
 	signature(ctx context.Context, name string) (string, error)
 }
+
+// An adder takes a file's name and its size in bytes, -1 if that is not known.
+type adder func(name string, size int64) error
 
 // A batch is some records of one file, or an error.
 type batch struct {
@@ -76,7 +81,7 @@ func (l *Logs) Records(ctx context.Context) iter.Seq2[json.RawMessage, error] {
 		running.Go(func() { l.list(ctx, names, batches) })
 		for range workers {
 			running.Go(func() {
-				w := worker{shelf: l.shelf, out: batches, spent: spent, scan: newScanner(nil)}
+				w := worker{shelf: l.shelf, meter: l.opts.Meter, out: batches, spent: spent, scan: newScanner(nil)}
 				for name := range names {
 					w.read(ctx, name)
 				}
@@ -117,6 +122,7 @@ func (l *Logs) pass(b batch, yield func(json.RawMessage, error) bool) bool {
 		}
 		begin = end
 	}
+	l.opts.Meter.add(records, len(b.ends))
 	if b.done != "" {
 		if err := l.opts.Checkpoint.finish(b.done); err != nil {
 			yield(nil, err)
@@ -129,7 +135,7 @@ func (l *Logs) pass(b batch, yield func(json.RawMessage, error) bool) bool {
 // list sends the names of all files that were not read before.
 func (l *Logs) list(ctx context.Context, names chan<- string, out chan<- batch) {
 	defer close(names)
-	err := l.shelf.list(ctx, func(name string) error {
+	err := l.shelf.list(ctx, func(name string, _ int64) error {
 		if l.opts.Checkpoint.has(name) {
 			return nil
 		}
@@ -157,6 +163,7 @@ func send(ctx context.Context, out chan<- batch, b batch) {
 // A worker reads one file after the other.
 type worker struct {
 	shelf shelf
+	meter *Meter
 	out   chan<- batch
 	spent <-chan []byte
 	scan  *scanner
@@ -166,7 +173,8 @@ type worker struct {
 
 // read sends the records of a file.
 func (w *worker) read(ctx context.Context, name string) {
-	err := w.open(ctx, name, func(r io.Reader) error { return w.records(ctx, r) })
+	err := w.open(ctx, name, func(r io.Reader) error { return w.records(ctx, w.meter.reader(unpacked, r)) })
+	w.meter.add(files, 1)
 	switch {
 	case ctx.Err() != nil:
 	case err != nil:
@@ -186,7 +194,7 @@ func (w *worker) open(ctx context.Context, name string, fn func(io.Reader) error
 	if w.in == nil {
 		w.in = bufio.NewReaderSize(nil, 64<<10)
 	}
-	w.in.Reset(file)
+	w.in.Reset(w.meter.reader(packed, file))
 	magic, err := w.in.Peek(2)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("reading: %w", err)

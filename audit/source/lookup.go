@@ -47,6 +47,8 @@ type LookupProgress struct {
 	// a day, they come newest first.
 	Events int
 	At     time.Time
+	// Pages is how many answers they came in.
+	Pages int
 	// Left is how long the rest takes if it has as many events for its time as
 	// what was looked up; zero while that is not known.
 	Left time.Duration
@@ -193,6 +195,7 @@ type lookupRun struct {
 	todo       []slice
 	span, done time.Duration // of the slices, and of those that are done
 	count      int
+	pages      int
 }
 
 // errEnough means that nobody wants more records.
@@ -228,6 +231,7 @@ func (r *lookupRun) lookUp(ctx context.Context, s slice, yield func(json.RawMess
 				return errEnough
 			}
 		}
+		r.pages++
 		r.progress(s, page.Events)
 	}
 	return nil
@@ -238,7 +242,7 @@ func (r *lookupRun) progress(s slice, events []types.Event) {
 	if r.opts.Progress == nil || len(events) == 0 || events[len(events)-1].EventTime == nil {
 		return
 	}
-	p := LookupProgress{Events: r.count, At: *events[len(events)-1].EventTime}
+	p := LookupProgress{Events: r.count, Pages: r.pages, At: *events[len(events)-1].EventTime}
 	_, to := s.bounds(r.begun)
 	if done := r.done + min(to.Sub(p.At), s.span(r.begun)); done > 0 && done < r.span {
 		p.Left = time.Duration(float64(time.Since(r.begun)) * float64(r.span-done) / float64(done))
@@ -259,23 +263,4 @@ func (e *Events) lookups() []types.LookupAttribute {
 
 func attribute(key types.LookupAttributeKey, value string) types.LookupAttribute {
 	return types.LookupAttribute{AttributeKey: key, AttributeValue: &value}
-}
-
-// Join is a source of the records of several sources, such as the event
-// histories of several Regions and accounts, one after the other.
-func Join(sources ...audit.Source) audit.Source { return joined(sources) }
-
-type joined []audit.Source
-
-// Records yields those of each source.
-func (j joined) Records(ctx context.Context) iter.Seq2[json.RawMessage, error] {
-	return func(yield func(json.RawMessage, error) bool) {
-		for _, src := range j {
-			for raw, err := range src.Records(ctx) {
-				if !yield(raw, err) {
-					return
-				}
-			}
-		}
-	}
 }

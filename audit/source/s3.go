@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"golang.org/x/sync/errgroup"
@@ -67,16 +68,16 @@ func (o *objects) uri(key string) string { return "s3://" + o.bucket + "/" + key
 
 func (o *objects) key(uri string) string { return strings.TrimPrefix(uri, o.uri("")) }
 
-func (o *objects) list(ctx context.Context, add func(string) error, skip func(string, error)) error {
+func (o *objects) list(ctx context.Context, add adder, skip func(string, error)) error {
 	return o.walk(ctx, "CloudTrail", add, skip)
 }
 
-func (o *objects) digests(ctx context.Context, add func(string) error, skip func(string, error)) error {
-	return o.walk(ctx, "CloudTrail-Digest", func(uri string) error {
+func (o *objects) digests(ctx context.Context, add adder, skip func(string, error)) error {
+	return o.walk(ctx, "CloudTrail-Digest", func(uri string, size int64) error {
 		if !strings.Contains(uri, "/CloudTrail-Digest/") {
 			return nil
 		}
-		return add(uri)
+		return add(uri, size)
 	}, skip)
 }
 
@@ -84,7 +85,7 @@ func (o *objects) digests(ctx context.Context, add func(string) error, skip func
 var regionFolder = regexp.MustCompile(`(^|/)(CloudTrail|CloudTrail-Digest)/[a-z0-9-]+/$`)
 
 // walk adds the files of a kind below the prefix.
-func (o *objects) walk(ctx context.Context, kind string, add func(string) error, skip func(string, error)) error {
+func (o *objects) walk(ctx context.Context, kind string, add adder, skip func(string, error)) error {
 	regions, inner := errgroup.WithContext(ctx)
 	regions.SetLimit(atOnce)
 	err := o.descend(ctx, o.prefix, kind, add, skip, func(prefix string) {
@@ -105,7 +106,7 @@ var errListing = errors.New("listing it")
 
 // descend goes from folder to folder, and calls region with each that has the
 // files of a Region. Only the first folder must be listed.
-func (o *objects) descend(ctx context.Context, prefix, kind string, add func(string) error, skip func(string, error), region func(prefix string)) error {
+func (o *objects) descend(ctx context.Context, prefix, kind string, add adder, skip func(string, error), region func(prefix string)) error {
 	if regionFolder.MatchString(prefix) || dayFolder.MatchString("/"+strings.TrimSuffix(prefix, "/")) {
 		region(prefix)
 		return nil
@@ -114,7 +115,7 @@ func (o *objects) descend(ctx context.Context, prefix, kind string, add func(str
 	err := o.pages(ctx, &s3.ListObjectsV2Input{Bucket: &o.bucket, Prefix: &prefix, Delimiter: new("/")}, func(page *s3.ListObjectsV2Output) (bool, error) {
 		for _, object := range page.Contents {
 			if isLog(*object.Key) {
-				if err := add(o.uri(*object.Key)); err != nil {
+				if err := add(o.uri(*object.Key), aws.ToInt64(object.Size)); err != nil {
 					return false, err
 				}
 			}
@@ -126,7 +127,11 @@ func (o *objects) descend(ctx context.Context, prefix, kind string, add func(str
 		}
 		return true, nil
 	})
-	if errors.Is(err, errListing) && prefix != o.prefix && ctx.Err() == nil {
+	switch {
+	case !errors.Is(err, errListing) || ctx.Err() != nil:
+	case prefix == o.prefix:
+		return &rootError{o.uri(prefix), err}
+	default:
 		skip(o.uri(prefix), err)
 		return nil
 	}
@@ -155,7 +160,7 @@ func leadsTo(kind, prefix, folder string) bool {
 
 // region adds the files of a Region. Their names begin with the day, so those
 // of other days are passed over.
-func (o *objects) region(ctx context.Context, prefix string, add func(string) error) error {
+func (o *objects) region(ctx context.Context, prefix string, add adder) error {
 	in := &s3.ListObjectsV2Input{Bucket: &o.bucket, Prefix: &prefix}
 	last := ""
 	if regionFolder.MatchString(prefix) {
@@ -172,7 +177,7 @@ func (o *objects) region(ctx context.Context, prefix string, add func(string) er
 				return false, nil
 			}
 			if isLog(*object.Key) {
-				if err := add(o.uri(*object.Key)); err != nil {
+				if err := add(o.uri(*object.Key), aws.ToInt64(object.Size)); err != nil {
 					return false, err
 				}
 			}

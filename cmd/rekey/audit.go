@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,7 +13,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/cloudtrail"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/spf13/cobra"
 
 	"github.com/rekey-go/rekey/audit"
@@ -22,83 +22,87 @@ import (
 )
 
 type auditFlags struct {
-	since    time.Duration
-	from, to string
-	logs     string
-	html     string
-	format   string
-	of       string
-	output   string
-	failOn   string
-	state    string
-	baseline string
-	decoys   []string
-	verify   bool
-	keys     string
-	ddl, sql bool
-	table    athena.Table
+	since, until string
+	secrets      []string
+	principal    string
+	html         string
+	format       string
+	of           string
+	output       string
+	failOn       string
+	state        string
+	baseline     string
+	decoys       []string
+	verify       bool
+	keys         string
+	progress     bool
+	ddl, sql     bool
+	table        athena.Table
 }
 
 func (a *app) auditCommand() *cobra.Command {
 	var f auditFlags
 	cmd := &cobra.Command{
-		Use:   "audit [NAME ...]",
+		Use:   "audit [PATH...]",
 		Short: "Report who read which version of what, and who still uses an old one",
 		Long: `Report who read which version of what, and who still uses an old one.
 
-The records come from CloudTrail's event history (90 days, two pages a second on
-AWS), or with --logs from the files that a trail delivered: a folder, a file, a
-bucket, or - for standard input. With --checkpoint nothing is read twice. To an
-event history it adds what Secrets Manager says of the secrets, and the
-consumers' leases. With --baseline it tells who and what used a secret for the
+The records come from CloudTrail's event history (the last 24 hours unless --since
+says otherwise, 90 days at most, two pages a second on AWS), or from the files that
+trails delivered: each PATH is a folder, a file, s3://BUCKET/PREFIX, or - for
+standard input. Several are read together, of whatever accounts and Regions, and
+an event that is in more than one counts once. With --checkpoint nothing is read
+twice. To an event history it adds what Secrets Manager says of the secrets, and
+the consumers' leases. With --baseline it tells who and what used a secret for the
 first time.
 
 Where something could not be read, the report is of the rest, says so, and the
 exit code is 2. With --verify it is 2 as well where a log file was altered or
 taken away since CloudTrail delivered it. With --fail-on it is 5 where the report
 is whole and has a finding of that severity or a graver one.`,
+		Example: `  rekey audit
+  rekey audit s3://BUCKET/AWSLogs --since 90d --verify
+  rekey audit exported.json.gz other-account/ --principal arn:aws:iam::111122223333:role/build
+  rekey audit --secret database-credentials --format html -o report.html`,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.audit(cmd, f, args) },
 	}
-	cmd.Flags().DurationVar(&f.since, "since", 24*time.Hour, "how far to look back")
-	cmd.Flags().StringVar(&f.from, "from", "", "look from this time on, as 2026-01-31 or in RFC 3339 (in place of --since)")
-	cmd.Flags().StringVar(&f.to, "to", "", "look up to this time")
-	cmd.Flags().StringVar(&f.logs, "logs", "", "the log files of a trail: a folder, a file, s3://BUCKET/PREFIX, or -")
+	cmd.Flags().StringVar(&f.since, "since", "", "look back so far, or to this time: 24h, 90d, 2026-01-31, or RFC 3339 (default 24h of the event history, all of PATHs)")
+	cmd.Flags().StringVar(&f.until, "until", "", "look up to this time, in the same forms")
+	cmd.Flags().StringArrayVar(&f.secrets, "secret", nil, "report on this secret alone: its name or ARN; repeat it for several")
+	cmd.Flags().StringVar(&f.principal, "principal", "", "report on this principal alone: the ARN of a role, user or session, an access key id, a session's name")
 	cmd.Flags().StringVar(&f.state, "checkpoint", "", "file that keeps what was read, for the next report")
 	cmd.Flags().StringVar(&f.baseline, "baseline", "", "file that keeps who used which secret, so that the next report tells what is new")
 	cmd.Flags().StringSliceVar(&f.decoys, "decoy", nil, "secrets that nobody has a reason to touch, with commas")
 	cmd.Flags().BoolVar(&f.verify, "verify", false, "hold the log files to the trail's signed digests")
-	cmd.Flags().StringVar(&f.keys, "keys", "", "file with the public keys for --verify, as aws cloudtrail list-public-keys prints them (default: asks CloudTrail in this Region)")
-	cmd.Flags().BoolVar(&f.ddl, "athena-ddl", false, "print the statement that makes Athena's table of --logs, s3://BUCKET/.../AWSLogs")
+	cmd.Flags().StringVar(&f.keys, "keys", "", "file with the public keys for --verify, as aws cloudtrail list-public-keys prints them (default: asks CloudTrail in each Region of the digests)")
+	cmd.Flags().BoolVar(&f.progress, "progress", false, "tell how far it is and what is left, also where standard error is no terminal")
+	cmd.Flags().BoolVar(&f.ddl, "athena-ddl", false, "print the statement that makes Athena's table of PATH, s3://BUCKET/.../AWSLogs")
 	cmd.Flags().StringSliceVar(&f.table.Accounts, "accounts", nil, "accounts of the table, with commas")
 	cmd.Flags().StringSliceVar(&f.table.Regions, "regions", nil, "Regions of the table, with commas")
-	cmd.Flags().BoolVar(&f.sql, "athena-sql", false, "print the query for Athena, between --from and --to")
+	cmd.Flags().BoolVar(&f.sql, "athena-sql", false, "print the query for Athena, between --since and --until")
 	cmd.Flags().StringVar(&f.format, "format", "table", "form of the report: table, json, csv, md or html")
 	cmd.Flags().StringVar(&f.of, "table", "findings", "what --format csv writes: "+strings.Join(render.Tables(), ", "))
 	cmd.Flags().StringVarP(&f.output, "output", "o", "", "write the report to this file in place of standard output")
 	cmd.Flags().StringVar(&f.failOn, "fail-on", "", "end with exit code 5 if there is a finding as grave: high, medium or low")
 	cmd.Flags().StringVar(&f.html, "html", "", "also write the report as a page to this file")
+	nowNamed(cmd, map[string]string{"logs": pathsHint, "from": "--since takes a time as well", "to": "the flag is --until"})
 	return cmd
 }
 
-func (a *app) audit(cmd *cobra.Command, f auditFlags, names []string) error {
-	opts := audit.Options{Now: time.Now()}
+func (a *app) audit(cmd *cobra.Command, f auditFlags, paths []string) error {
+	opts := audit.Options{Now: time.Now(), Principal: f.principal}
 	var err error
-	if opts.From, opts.To, err = f.bounds(opts.Now); err != nil {
+	if opts.From, opts.To, err = f.bounds(opts.Now, len(paths) > 0); err != nil {
 		return err
 	}
 	if f.ddl || f.sql {
-		return a.athena(f, opts)
+		return a.athena(f, opts, paths)
 	}
 	write, err := a.writer(f)
 	if err != nil {
 		return err
 	}
-	for _, name := range names {
-		opts.Secrets = append(opts.Secrets, a.secretID(name))
-	}
-	for _, name := range f.decoys {
-		opts.Decoys = append(opts.Decoys, name, a.secretID(name)) // the trail may be of secrets without a stage
-	}
+	opts.Secrets, opts.Decoys = a.named(f.secrets), a.named(f.decoys)
 	if f.baseline != "" {
 		if opts.Baseline, err = readBaseline(f.baseline); err != nil {
 			return err
@@ -110,21 +114,21 @@ func (a *app) audit(cmd *cobra.Command, f auditFlags, names []string) error {
 			return err
 		}
 	}
-	records, err := a.records(cmd, f, opts, kept)
+	records, err := a.read(cmd, paths, reading{from: opts.From, to: opts.To, kept: kept, progress: f.progress})
 	if err != nil {
 		return err
 	}
 	if f.verify {
-		if opts.Integrity, err = a.integrity(cmd.Context(), f, records); err != nil {
+		if opts.Integrity, err = a.integrity(cmd.Context(), f, records, paths); err != nil {
 			return err
 		}
 	}
-	if f.logs == "" {
+	if len(paths) == 0 {
 		if err := a.join(cmd.Context(), &opts); err != nil {
 			return err
 		}
 	}
-	report, err := audit.Summarize(cmd.Context(), records, opts)
+	report, err := audit.Summarize(cmd.Context(), records.source, opts)
 	if kept != nil {
 		err = errors.Join(err, kept.Close())
 	}
@@ -209,116 +213,88 @@ func verdict(f auditFlags, report *audit.Report) error {
 	return nil
 }
 
+// named are secrets as they were named, and as they are called in the stage: a
+// trail may be of secrets without one.
+func (a *app) named(secrets []string) []string {
+	var out []string
+	for _, name := range secrets {
+		out = append(out, name, a.secretID(name))
+	}
+	return out
+}
+
 // integrity holds the log files to their digests.
-func (a *app) integrity(ctx context.Context, f auditFlags, records audit.Source) (*audit.Integrity, error) {
-	logs, ok := records.(*source.Logs)
-	if !ok || f.logs == "-" {
-		return nil, withHint(errors.New("--verify wants --logs, a folder or a bucket"), "an event history has no digests: its events come from CloudTrail itself")
+func (a *app) integrity(ctx context.Context, f auditFlags, records *trail, paths []string) (*audit.Integrity, error) {
+	if !slices.ContainsFunc(paths, func(path string) bool { return path != "-" }) {
+		return nil, withHint(errors.New("--verify wants a PATH: a folder or a bucket"), "an event history has no digests: its events come from CloudTrail itself")
 	}
 	keys, err := a.digestKeys(ctx, f.keys)
 	if err != nil {
 		return nil, err
 	}
-	verification, err := logs.Verify(ctx, keys)
-	if err != nil {
-		return nil, fmt.Errorf("verifying the log files: %w", err)
+	var all source.Verification
+	for _, logs := range records.logs {
+		one, err := logs.Verify(ctx, keys)
+		if err != nil {
+			return nil, fmt.Errorf("verifying the log files: %w", err)
+		}
+		all.Files = append(all.Files, one.Files...)
+		all.Chains = append(all.Chains, one.Chains...)
 	}
-	return verification.Integrity(), nil
+	return all.Integrity(), nil
 }
 
-// digestKeys are the public keys of digests, from a file or from CloudTrail: all
-// since there are trails, as a folder may hold digests of any time.
-func (a *app) digestKeys(ctx context.Context, path string) (source.Keys, error) {
+// digestKeys are the public keys of digests, from a file or from CloudTrail in
+// each Region: all since there are trails, as a folder may hold digests of any
+// time.
+func (a *app) digestKeys(ctx context.Context, path string) (source.KeySource, error) {
 	if path != "" {
 		text, err := os.ReadFile(path) //nolint:gosec // the path is the operator's choice.
 		if err != nil {
 			return nil, fmt.Errorf("reading the public keys: %w", err)
 		}
-		return source.ParseKeys(text)
+		keys, err := source.ParseKeys(text)
+		return keys.Everywhere, err
 	}
 	cfg, err := a.config(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return source.FetchKeys(ctx, cloudtrail.NewFromConfig(cfg), time.Date(2013, time.November, 1, 0, 0, 0, 0, time.UTC), time.Time{})
+	return func(ctx context.Context, region string) (source.Keys, error) {
+		client := cloudtrail.NewFromConfig(cfg, func(o *cloudtrail.Options) { o.Region = cmp.Or(region, o.Region) })
+		return source.FetchKeys(ctx, client, time.Date(2013, time.November, 1, 0, 0, 0, 0, time.UTC), time.Time{})
+	}, nil
 }
 
 // athena prints what Athena is to run.
-func (a *app) athena(f auditFlags, opts audit.Options) error {
-	f.table.Location = f.logs
+func (a *app) athena(f auditFlags, opts audit.Options, paths []string) error {
 	text := f.table.Query(opts.From, opts.To)
 	if f.ddl {
-		if f.logs == "" || len(f.table.Accounts) == 0 || len(f.table.Regions) == 0 {
-			return withHint(errors.New("--athena-ddl wants --logs, --accounts and --regions"), "rekey audit --athena-ddl --logs s3://BUCKET/AWSLogs --accounts 111122223333 --regions eu-west-1")
+		if len(paths) != 1 || !isBucket(paths[0]) || len(f.table.Accounts) == 0 || len(f.table.Regions) == 0 {
+			return withHint(errors.New("--athena-ddl wants a bucket, --accounts and --regions"), "rekey audit s3://BUCKET/AWSLogs --athena-ddl --accounts 111122223333 --regions eu-west-1")
 		}
+		f.table.Location = paths[0]
 		text = f.table.DDL()
 	}
 	_, err := fmt.Fprintln(a.stdout, text)
 	return err
 }
 
-// records are those of the log files, or of the event history.
-func (a *app) records(cmd *cobra.Command, f auditFlags, opts audit.Options, kept *source.Checkpoint) (audit.Source, error) {
-	logs := func(o *source.LogsOptions) {
-		o.From, o.To, o.Checkpoint, o.Stdin = opts.From, opts.To, kept, cmd.InOrStdin()
-	}
-	switch {
-	case strings.HasPrefix(f.logs, "s3://"):
-		cfg, err := a.config(cmd.Context())
-		if err != nil {
-			return nil, err
-		}
-		return source.S3(s3.NewFromConfig(cfg), f.logs, logs)
-	case f.logs == "-":
-		return source.Files([]string{f.logs}, logs), nil
-	case f.logs != "":
-		if _, err := os.Stat(f.logs); err != nil {
-			return nil, withHint(fmt.Errorf("reading the log files: %w", err), "name the folder above AWSLogs, or a file with records")
-		}
-		return source.Files([]string{f.logs}, logs), nil
-	}
-	cfg, err := a.config(cmd.Context())
-	if err != nil {
-		return nil, err
-	}
-	return source.Lookup(cloudtrail.NewFromConfig(cfg), func(o *source.LookupOptions) {
-		o.From, o.To, o.Checkpoint = opts.From, opts.To, kept
-		if onThisMachine(os.Getenv("AWS_ENDPOINT_URL")) {
-			o.PerSecond = -1 // the engine has no limit to keep to
-			return
-		}
-		o.Progress = func(p source.LookupProgress) {
-			a.note("%d events, back to %s, %s left", p.Events, p.At.UTC().Format(time.RFC3339), p.Left.Round(time.Second))
-		}
-	}), nil
-}
-
 // bounds are the times to look at.
-func (f auditFlags) bounds(now time.Time) (from, to time.Time, err error) {
-	from = now.Add(-f.since)
-	if f.from != "" {
-		if from, err = parseTime("--from", f.from); err != nil {
-			return from, to, err
-		}
+func (f auditFlags) bounds(now time.Time, files bool) (from, to time.Time, err error) {
+	if f.since == "" && !files {
+		f.since = "24h"
 	}
-	if f.to != "" {
-		if to, err = parseTime("--to", f.to); err != nil {
-			return from, to, err
-		}
-		if !to.After(from) {
-			return from, to, withHint(errors.New("--to is not after the beginning"), "choose an earlier --from or a longer --since")
-		}
+	if from, err = timeOf("--since", f.since, now); err != nil {
+		return from, to, err
+	}
+	if to, err = timeOf("--until", f.until, now); err != nil {
+		return from, to, err
+	}
+	if !to.IsZero() && !to.After(from) {
+		return from, to, withHint(errors.New("--until is not after --since"), "choose an earlier --since: it is 24h ago where none is given")
 	}
 	return from, to, nil
-}
-
-func parseTime(flag, text string) (time.Time, error) {
-	for _, layout := range []string{time.RFC3339, time.DateOnly} {
-		if t, err := time.Parse(layout, text); err == nil {
-			return t, nil
-		}
-	}
-	return time.Time{}, withHint(fmt.Errorf("%s %q is not a time", flag, text), "write 2026-01-31, or 2026-01-31T12:00:00Z")
 }
 
 // writeFile writes the report to a file that is whole or not there.

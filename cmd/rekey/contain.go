@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -24,41 +25,40 @@ import (
 )
 
 type containFlags struct {
-	principal, since, logs string
-	run                    bool
-	dir, key, public       string
-	verify                 string
-	parallel               int
-	timeout                time.Duration
+	principal, since string
+	run              bool
+	dir, key, public string
+	verify           string
+	parallel         int
+	timeout          time.Duration
 }
 
 func (a *app) containCommand() *cobra.Command {
 	var f containFlags
 	cmd := &cobra.Command{
-		Use:   "contain --principal P --since T [--run]",
+		Use:   "contain [PATH...] --principal P --since T [--run]",
 		Short: "Find what a leaked principal read, and with --run change all of it at once",
 		Long: `Find every secret that a principal read or tried to read: a role's or user's ARN,
 that of an assumed role's session, an access key id, a session's name. Say which
 versions it got and which of them still work, the gravest first; what is to be
 done about each; whom that hurts; and what takes the principal's access away.
-Nothing is changed.
+Nothing is changed. The records come from where rekey audit has them: the event
+history, or the files of a trail in each PATH.
 
 With --run each secret that the principal knows is rotated, its old version is
 announced as compromised and revoked without a grace period, and its server is
 asked whether it refuses it. What was done is in a folder, as records that are
 chained and signed. A run that was cut off is taken up again by the same command,
 and no secret is rotated twice.`,
-		Args: exactly(),
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			if f.verify != "" {
 				return a.verifyEvidence(f)
 			}
-			return a.contain(cmd, f)
+			return a.contain(cmd, f, args)
 		},
 	}
 	cmd.Flags().StringVar(&f.principal, "principal", "", "who leaked: an ARN, an access key id, a session's name")
 	cmd.Flags().StringVar(&f.since, "since", "", "since when: 24h, 2026-01-31, or a time in RFC 3339")
-	cmd.Flags().StringVar(&f.logs, "logs", "", "the log files of a trail: a folder, a file, s3://BUCKET/PREFIX, or - (default the event history)")
 	cmd.Flags().BoolVar(&f.run, "run", false, "do it")
 	cmd.Flags().StringVar(&f.dir, "evidence", "", "the incident's folder (default one in this folder, named after the principal)")
 	cmd.Flags().StringVar(&f.key, "signing-key", "", "PEM file of the Ed25519 key that signs the evidence (default one made for the incident)")
@@ -66,26 +66,26 @@ and no secret is rotated twice.`,
 	cmd.Flags().DurationVar(&f.timeout, "timeout", 5*time.Minute, "how long one secret may take")
 	cmd.Flags().StringVar(&f.verify, "verify-evidence", "", "check the evidence in this folder, and do nothing else")
 	cmd.Flags().StringVar(&f.public, "public-key", "", "PEM file of the key to check the evidence with (default the one that it names)")
+	nowNamed(cmd, map[string]string{"logs": pathsHint})
 	return cmd
 }
 
-func (a *app) contain(cmd *cobra.Command, f containFlags) error {
-	if f.principal == "" || f.since == "" && !f.run {
+func (a *app) contain(cmd *cobra.Command, f containFlags, paths []string) error {
+	f.dir = cmp.Or(f.dir, defaultFolder(f.principal))
+	goesOn := f.run && contain.Exists(f.dir)
+	if f.principal == "" || f.since == "" && !goesOn {
 		return withHint(errors.New("contain wants --principal and --since"), "rekey contain --principal arn:aws:iam::111122223333:role/build --since 24h")
-	}
-	if f.dir == "" {
-		f.dir = defaultFolder(f.principal)
 	}
 	cfg, err := a.config(cmd.Context())
 	if err != nil {
 		return err
 	}
 	system := a.system(cfg, f.parallel)
-	if f.run && contain.Exists(f.dir) {
+	if goesOn {
 		a.note("rekey: going on with the incident in %s", f.dir)
 		return a.runIncident(cmd.Context(), cfg, system, f)
 	}
-	plan, whole, err := a.planContainment(cmd, system, f)
+	plan, whole, err := a.planContainment(cmd, system, f, paths)
 	if err != nil {
 		return err
 	}
@@ -133,33 +133,22 @@ func (a *app) system(cfg aws.Config, parallel int) *contain.System {
 
 // planContainment reads the trail and makes the plan. It reports whether all
 // records could be read.
-func (a *app) planContainment(cmd *cobra.Command, system *contain.System, f containFlags) (*contain.Plan, bool, error) {
+func (a *app) planContainment(cmd *cobra.Command, system *contain.System, f containFlags, paths []string) (*contain.Plan, bool, error) {
 	opts := audit.Options{Now: time.Now()}
 	var err error
-	if opts.From, err = sinceTime(f.since, opts.Now); err != nil {
+	if opts.From, err = timeOf("--since", f.since, opts.Now); err != nil {
 		return nil, false, err
 	}
-	records, err := a.records(cmd, auditFlags{logs: f.logs}, opts, nil)
+	records, err := a.read(cmd, paths, reading{from: opts.From})
 	if err != nil {
 		return nil, false, err
 	}
-	trace, err := audit.Follow(cmd.Context(), records, f.principal, opts)
+	trace, err := audit.Follow(cmd.Context(), records.source, f.principal, opts)
 	if err != nil {
 		return nil, false, err
 	}
 	plan, err := system.Plan(cmd.Context(), trace)
 	return plan, trace.Coverage.Whole(), err
-}
-
-// sinceTime reads a time, or a duration before now.
-func sinceTime(text string, now time.Time) (time.Time, error) {
-	if d, err := time.ParseDuration(text); err == nil && d > 0 {
-		return now.Add(-d), nil
-	}
-	if text == "" {
-		return time.Time{}, withHint(errors.New("contain wants --since"), "since when the credentials may have leaked: --since 24h")
-	}
-	return parseTime("--since", text)
 }
 
 // runIncident works on the incident of a folder.

@@ -22,22 +22,22 @@ import (
 type costFlags struct {
 	usage cost.Usage
 	since time.Duration
-	logs  string
 }
 
 func (a *app) costCommand() *cobra.Command {
 	f := costFlags{usage: cost.Usage{Interval: 10 * time.Second, TTL: 5 * time.Minute}}
 	cmd := &cobra.Command{
-		Use:   "cost",
+		Use:   "cost [PATH...]",
 		Short: "Estimate what the secrets cost in a month, and push beside polling",
 		Long: `Estimate what the secrets of the stage cost in a month: the secrets and their
 replicas, the calls of Secrets Manager as the trail counted them, and, for
 --environments consumers, what it costs to hear of rotations by push and by
-polling. With --secrets and --calls nothing is asked of AWS.`,
+polling. With --secrets and --calls nothing is asked of AWS. Calls are counted in
+the event history, or in the files of a trail in each PATH, as rekey audit reads
+them.`,
 		Example: `  rekey cost --secrets 3 --calls 0
   rekey cost --secrets 3 --calls 10000 --environments 30 --secrets-each 2`,
-		Args: exactly(),
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.cost(cmd, f) },
+		RunE: func(cmd *cobra.Command, args []string) error { return a.cost(cmd, f, args) },
 	}
 	cmd.Flags().IntVar(&f.usage.Secrets, "secrets", 0, "number of secrets (default: those of the stage)")
 	cmd.Flags().IntVar(&f.usage.Replicas, "replicas", 0, "number of their replicas in other Regions (default: those of the stage)")
@@ -49,11 +49,11 @@ polling. With --secrets and --calls nothing is asked of AWS.`,
 	cmd.Flags().DurationVar(&f.usage.Interval, "interval", f.usage.Interval, "how long an old version may be used after a rotation")
 	cmd.Flags().DurationVar(&f.usage.TTL, "ttl", f.usage.TTL, "how often the client reads a secret of which it hears nothing")
 	cmd.Flags().DurationVar(&f.since, "since", 24*time.Hour, "how much of the trail to count calls in")
-	cmd.Flags().StringVar(&f.logs, "logs", "", "folder or file with the log files of a trail, to count calls in")
+	nowNamed(cmd, map[string]string{"logs": pathsHint})
 	return cmd
 }
 
-func (a *app) cost(cmd *cobra.Command, f costFlags) error {
+func (a *app) cost(cmd *cobra.Command, f costFlags, paths []string) error {
 	if f.since <= 0 {
 		return withHint(fmt.Errorf("--since %s counts nothing", f.since), "write --since 24h")
 	}
@@ -62,11 +62,11 @@ func (a *app) cost(cmd *cobra.Command, f costFlags) error {
 	}
 	if !cmd.Flags().Changed("calls") {
 		now := time.Now()
-		records, err := a.records(cmd, auditFlags{logs: f.logs}, audit.Options{From: now.Add(-f.since), To: now}, nil)
+		records, err := a.read(cmd, paths, reading{from: now.Add(-f.since), to: now})
 		if err != nil {
 			return err
 		}
-		counted, err := countCalls(cmd.Context(), records)
+		counted, err := countCalls(cmd.Context(), records.source, now.Add(-f.since))
 		if err != nil {
 			return err
 		}
@@ -123,9 +123,11 @@ func (a *app) countSecrets(cmd *cobra.Command, u *cost.Usage) error {
 	return nil
 }
 
-// countCalls counts the calls of Secrets Manager, refused ones too, which are
-// billed alike. What the service did by itself is no call.
-func countCalls(ctx context.Context, records audit.Source) (calls int, err error) {
+// countCalls counts the calls of Secrets Manager from a time on, refused ones too, which are
+// billed alike, each once however often it was delivered. What the service did by
+// itself is no call.
+func countCalls(ctx context.Context, records audit.Source, from time.Time) (int, error) {
+	calls := make(map[string]bool) // :: event id
 	for raw, err := range records.Records(ctx) {
 		if _, skipped := errors.AsType[*audit.SkippedError](err); skipped {
 			continue
@@ -133,12 +135,15 @@ func countCalls(ctx context.Context, records audit.Source) (calls int, err error
 		if err != nil {
 			return 0, err
 		}
-		var r struct{ EventSource, EventType string }
-		if json.Unmarshal(raw, &r) == nil && r.EventSource == "secretsmanager.amazonaws.com" && r.EventType == "AwsApiCall" {
-			calls++
+		var r struct {
+			EventID, EventSource, EventType string
+			EventTime                       time.Time
+		}
+		if json.Unmarshal(raw, &r) == nil && r.EventSource == "secretsmanager.amazonaws.com" && r.EventType == "AwsApiCall" && !r.EventTime.Before(from) {
+			calls[r.EventID] = true
 		}
 	}
-	return calls, nil
+	return len(calls), nil
 }
 
 func printBill(w io.Writer, b cost.Bill, u cost.Usage) {

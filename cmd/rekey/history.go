@@ -50,11 +50,11 @@ func (a *app) history(cmd *cobra.Command, name string, since time.Duration) ([]r
 	}
 	opts := audit.Options{Now: time.Now(), Secrets: []string{aws.ToString(about.Name)}}
 	opts.From = opts.Now.Add(-since)
-	records, err := a.records(cmd, auditFlags{}, opts, nil)
+	records, err := a.read(cmd, nil, reading{from: opts.From})
 	if err != nil {
 		return nil, err
 	}
-	report, err := audit.Summarize(cmd.Context(), records, opts)
+	report, err := audit.Summarize(cmd.Context(), records.source, opts)
 	if err != nil {
 		return nil, err
 	}

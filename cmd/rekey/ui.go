@@ -101,12 +101,14 @@ type printer struct {
 	stdout, stderr io.Writer
 	json           bool
 	colour         bool
+	terminal       bool // whether standard error is one that a line can be rewritten on
 }
 
 func newPrinter(stdin io.Reader, stdout, stderr io.Writer) *printer {
 	p := &printer{stdin: stdin, stdout: stdout, stderr: stderr}
-	if f, ok := stderr.(*os.File); ok && os.Getenv("NO_COLOR") == "" {
-		p.colour = term.IsTerminal(int(f.Fd()))
+	if f, ok := stderr.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		p.colour = os.Getenv("NO_COLOR") == ""
+		p.terminal = os.Getenv("TERM") != "dumb"
 	}
 	return p
 }
