@@ -98,7 +98,7 @@ func TestReport(t *testing.T) {
 	}{
 		"one failed": {
 			results: []error{nil, errors.New("got\n  this"), errUnchecked},
-			want:    []string{"ok   M01 one holds", "FAIL M02 two does not: got this", "FAIL M03: there is no check for it yet", "1 of 3 ok, 2 checked"},
+			want:    []string{"ok M01 one holds", "FAIL M02 two does not: got this", "FAIL M03: there is no check for it yet", "1 of 3 ok, 2 checked"},
 			code:    exitFailed,
 		},
 		"all held": {results: []error{nil, nil, nil}, want: []string{"3 of 3 ok"}, code: exitOK},

@@ -28,6 +28,7 @@ type bench struct {
 	log  io.Writer       // is told the commands
 	lock sync.Mutex      // of log
 
+	probe       func() error // builds the probe
 	empty, shop func() *server
 	servers     []*server // that are shared, to be stopped :: guarded by lock
 }
@@ -43,6 +44,7 @@ func newBench(ctx context.Context, log io.Writer) (*bench, error) {
 		return nil, err
 	}
 	b := &bench{ctx: ctx, root: strings.TrimSpace(string(root)), dir: dir, log: log}
+	b.probe = sync.OnceValue(func() error { return b.build("probe", "./internal/acceptance/probe") })
 	b.empty = sync.OnceValue(b.startEmpty)
 	b.shop = sync.OnceValue(b.startShop)
 	if err := b.build("rekey", "./cmd/rekey"); err != nil {

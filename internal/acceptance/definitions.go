@@ -303,7 +303,7 @@ func contextsAreSeparate(r *run) error {
 
 // goList lists what packages import, also through others.
 func (r *run) goList(packages ...string) output {
-	return r.shell("", "cd "+r.bench.root+" && go list -deps "+strings.Join(packages, " "), "GOCACHE="+os.Getenv("GOCACHE"), "GOFLAGS="+os.Getenv("GOFLAGS"), "HOME="+os.Getenv("HOME"))
+	return r.goTool("list -deps " + strings.Join(packages, " "))
 }
 
 func described(name, description string) func(*run) error {

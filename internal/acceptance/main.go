@@ -113,7 +113,7 @@ func report(w io.Writer, chosen []statement, results <-chan error) int {
 		i++
 		if err == nil {
 			held++
-			fmt.Fprintf(w, "ok   %s %s\n", s.id, s.title)
+			fmt.Fprintf(w, "ok %s %s\n", s.id, s.title)
 			continue
 		}
 		fmt.Fprintf(w, "FAIL %s: %s\n", strings.TrimSpace(s.id+" "+s.title), oneLine(err.Error()))

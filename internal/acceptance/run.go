@@ -112,6 +112,19 @@ func (r *run) shell(input, commands string, env ...string) output {
 	return output{out: stdout.String(), err: stderr.String(), code: cmd.ProcessState.ExitCode()}
 }
 
+// goTool runs the go command in the repository.
+func (r *run) goTool(arguments string) output {
+	return r.shell("", "cd "+r.bench.root+" && go "+arguments, "GOCACHE="+os.Getenv("GOCACHE"), "GOFLAGS="+os.Getenv("GOFLAGS"), "HOME="+os.Getenv("HOME"))
+}
+
+// wait lets time pass, where it is the subject.
+func (r *run) wait(d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-r.ctx.Done():
+	}
+}
+
 // call makes one request with curl. The body goes through the standard input.
 func (s *system) call(method, path, body string, headers ...string) answer {
 	command := []string{"curl -X " + method + ` "$API` + path + `"`}

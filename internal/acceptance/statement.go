@@ -26,6 +26,7 @@ var errUnchecked = errors.New("there is no check for it yet")
 func statements() []statement {
 	written := slices.Concat(
 		definitionStatements(), storeStatements(),
+		cacheStatements(),
 	)
 	all := make([]statement, last)
 	for i := range all {
