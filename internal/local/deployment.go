@@ -80,6 +80,9 @@ func (e *deployment) provision() error {
 func (e *deployment) make(r template.Resource) error {
 	e.texts[r.ID] = e.plan.Texts(r.ID)
 	maker, ok := makers[r.Type]
+	if about, silent := acceptedTypes[r.Type]; silent {
+		maker, ok = func(e *deployment, r template.Resource) error { return e.accept(r, about) }, true
+	}
 	if !ok {
 		e.warn(r.File, r.Line, r.Column, "the engine has no %s; %s is left out", r.Type, r.ID)
 		return nil

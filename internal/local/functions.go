@@ -129,42 +129,50 @@ func (e *Engine) Routes() []httpapi.Route {
 	return routes
 }
 
+// A pushed has what event sources that become rules have in common.
+type pushed struct {
+	Input            string           `yaml:"Input"`
+	InputPath        string           `yaml:"InputPath"`
+	State            string           `yaml:"State"`
+	DeadLetterConfig deadLetterConfig `yaml:"DeadLetterConfig"`
+	RetryPolicy      *retryPolicy     `yaml:"RetryPolicy"`
+}
+
+// target is the rule's for a function.
+func (p *pushed) target(name, functionARN string) []target {
+	return []target{{
+		ID: name, ARN: functionARN, Input: p.Input, InputPath: p.InputPath,
+		DeadLetterConfig: p.DeadLetterConfig, RetryPolicy: p.RetryPolicy,
+	}}
+}
+
 func (e *deployment) addRule(functionARN, name string, properties *yaml.Node) error {
 	var p struct {
-		EventBusName     string         `yaml:"EventBusName"`
-		Pattern          map[string]any `yaml:"Pattern"`
-		Input            string         `yaml:"Input"`
-		InputPath        string         `yaml:"InputPath"`
-		State            string         `yaml:"State"`
-		DeadLetterConfig struct {
-			ARN string `yaml:"Arn"`
-		} `yaml:"DeadLetterConfig"`
+		pushed       `yaml:",inline"`
+		RuleName     string         `yaml:"RuleName"`
+		EventBusName string         `yaml:"EventBusName"`
+		Pattern      map[string]any `yaml:"Pattern"`
 	}
 	if err := properties.Decode(&p); err != nil {
 		return err
 	}
-	t := target{ID: name, ARN: functionARN, Input: p.Input, InputPath: p.InputPath, DeadLetterConfig: p.DeadLetterConfig}
 	return e.ruleFor(functionARN, ruleProperties{
-		Name: name, EventBusName: p.EventBusName, EventPattern: p.Pattern, State: p.State, Targets: []target{t},
+		Name: cmp.Or(p.RuleName, name), EventBusName: p.EventBusName, EventPattern: p.Pattern, State: p.State, Targets: p.target(name, functionARN),
 	})
 }
 
 func (e *deployment) addSchedule(functionARN, name string, properties *yaml.Node) error {
 	var p struct {
+		pushed             `yaml:",inline"`
+		Name               string `yaml:"Name"`
 		Schedule           string `yaml:"Schedule"`
 		ScheduleExpression string `yaml:"ScheduleExpression"`
-		Input              string `yaml:"Input"`
-		State              string `yaml:"State"`
 	}
 	if err := properties.Decode(&p); err != nil {
 		return err
 	}
-	if p.Schedule == "" {
-		p.Schedule = p.ScheduleExpression
-	}
 	return e.ruleFor(functionARN, ruleProperties{
-		Name: name, ScheduleExpression: p.Schedule, State: p.State,
-		Targets: []target{{ID: name, ARN: functionARN, Input: p.Input}},
+		Name: cmp.Or(p.Name, name), ScheduleExpression: cmp.Or(p.Schedule, p.ScheduleExpression), State: p.State, Targets: p.target(name, functionARN),
 	})
 }
 

@@ -145,7 +145,7 @@ Resources:
             Action: sqs:SendMessage
             Resource: !GetAtt Queue.Arn
             Condition: {ArnEquals: {"aws:SourceArn": [!GetAtt Rule.Arn, !GetAtt Labels.Arn, !GetAtt Deleted.Arn]}}
-  Alarm: {Type: AWS::CloudWatch::Alarm}
+  Users: {Type: AWS::Cognito::UserPool}
 Outputs:
   QueueUrl: {Value: !Ref Queue}
 `
@@ -349,8 +349,8 @@ func TestTheStateSurvivesARestart(t *testing.T) {
 func TestWhatTheEngineDoesNotHaveIsAWarning(t *testing.T) {
 	t.Parallel()
 	e := start(t, local.Options{})
-	if got := strings.Join(e.Warnings(), "\n"); !strings.Contains(got, "AWS::CloudWatch::Alarm; Alarm is left out") {
-		t.Errorf("warnings %q do not name the alarm", got)
+	if got := strings.Join(e.Warnings(), "\n"); !strings.Contains(got, "AWS::Cognito::UserPool; Users is left out") {
+		t.Errorf("warnings %q do not name the user pool", got)
 	}
 }
 

@@ -153,13 +153,17 @@ type target struct {
 		InputPathsMap map[string]string `yaml:"InputPathsMap"`
 		InputTemplate string            `yaml:"InputTemplate"`
 	} `yaml:"InputTransformer"`
-	DeadLetterConfig struct {
-		ARN string `yaml:"Arn"`
-	} `yaml:"DeadLetterConfig"`
-	RetryPolicy *struct {
-		MaximumRetryAttempts     *int `yaml:"MaximumRetryAttempts"`
-		MaximumEventAgeInSeconds *int `yaml:"MaximumEventAgeInSeconds"`
-	} `yaml:"RetryPolicy"`
+	DeadLetterConfig deadLetterConfig `yaml:"DeadLetterConfig"`
+	RetryPolicy      *retryPolicy     `yaml:"RetryPolicy"`
+}
+
+type deadLetterConfig struct {
+	ARN string `yaml:"Arn"`
+}
+
+type retryPolicy struct {
+	MaximumRetryAttempts     *int `yaml:"MaximumRetryAttempts"`
+	MaximumEventAgeInSeconds *int `yaml:"MaximumEventAgeInSeconds"`
 }
 
 func (t target) event() events.Target {
@@ -208,8 +212,11 @@ func (e *deployment) putRule(p ruleProperties) (arn string, err error) {
 		return "", err
 	}
 	targets := make([]events.Target, 0, len(p.Targets))
-	for _, t := range p.Targets {
+	for _, t := range delivered(p.Targets) {
 		targets = append(targets, t.event())
+	}
+	if len(targets) == 0 {
+		return arn, nil
 	}
 	return arn, e.Events.PutTargets(p.EventBusName, p.Name, targets...)
 }

@@ -234,10 +234,13 @@ func (p *functionProperties) needs() []need {
 	return all
 }
 
-// CredentialsOf are those of an environment of the function with a logical id of
-// the template: who calls with them may do what its policies allow. It panics if
-// there is no such function.
+// CredentialsOf are those of an environment of a function, or of a session of a
+// role, with a logical id of the template: who calls with them may do what its
+// policies allow. It panics if there is neither.
 func (e *Engine) CredentialsOf(id string) iam.Credentials {
+	if arn := e.Function(id); arn != "" {
+		return e.keys.AssumeRole(e.Lambda.RoleOf(arn), arn[strings.LastIndexByte(arn, ':')+1:])
+	}
 	for arn, role := range e.access.roles.each {
 		if role.resource.ID == id {
 			return e.keys.AssumeRole(arn, id)

@@ -81,7 +81,9 @@ func (d deployed) Resources() []cloudformation.Resource {
 	var all []cloudformation.Resource
 	for _, r := range d.plan.Resources() {
 		one := cloudformation.Resource{LogicalID: r.ID, Type: r.Type, DeletionPolicy: r.DeletionPolicy, UpdateReplacePolicy: r.UpdateReplacePolicy}
-		if _, ok := makers[r.Type]; !ok {
+		if about, ok := acceptedTypes[r.Type]; ok {
+			one.Note = "On the engine " + about.reason + "."
+		} else if _, ok := makers[r.Type]; !ok {
 			one.Note = "The engine has no " + r.Type + "; it is left out."
 		}
 		all = append(all, one)

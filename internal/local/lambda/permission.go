@@ -56,6 +56,15 @@ func (s *Service) Has(functionARN string) bool {
 	return err == nil
 }
 
+// RoleOf is the ARN of a function's role; empty where there is no such function.
+func (s *Service) RoleOf(functionARN string) string {
+	f, err := s.find(functionARN)
+	if err != nil {
+		return ""
+	}
+	return s.definition(f).RoleARN
+}
+
 // Allows reports whether a function exists and its policy lets a principal
 // invoke it for a source.
 func (s *Service) Allows(functionARN, principal, sourceARN string) bool {
