@@ -66,7 +66,7 @@ func TestTheReadmesCommandsRun(t *testing.T) {
 	}
 	for _, want := range []string{
 		`"message":"Secret 'database-credentials' stored successfully"`, `"user":{"id":"1","email":"test@example.com"}`,
-		"database-credentials rotated in ", "AWSPREVIOUS", "role dev-login",
+		"database-credentials rotated in ", "AWSPREVIOUS", "role LoginRole",
 	} {
 		if !strings.Contains(string(out), want) {
 			t.Errorf("the output of the README's commands lacks %q", want)

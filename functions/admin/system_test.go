@@ -137,6 +137,7 @@ func startFrom(t testing.TB, template []byte, edit ...func(*admin.Options)) *sys
 	cfg.Credentials = credentials.NewStaticCredentialsProvider(own.AccessKeyID, own.SecretAccessKey, own.SessionToken)
 	cfg.HTTPClient, cfg.RetryMaxAttempts = &http.Client{Transport: s.calls}, 1
 	opts := admin.Options{
+		KMSKey: "arn:aws:kms:us-east-1:123456789012:key/Key",
 		Tokens: tokens{admin.NewToken("operator", token)}, Logger: slog.New(slog.NewJSONHandler(s.log, nil)),
 		Board: bulletin.New(dynamodb.NewFromConfig(cfg), "dev-rekey-bulletin"), Trail: cloudtrail.NewFromConfig(cfg), TrailPerSecond: -1,
 		CallsPerSecond: 10_000,
