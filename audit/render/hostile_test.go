@@ -95,9 +95,9 @@ func TestEveryTextOfAReportIsShown(t *testing.T) {
 		}
 	}
 	page := written(t, render.HTML, r)
-	for _, path := range []string{"Principals.ID", "Changes.Detail", "FirstSeen.Value", "Findings.Next", "Findings.Events"} {
-		if mark := marks["Report."+path]; !strings.Contains(page, mark) || mark == "" {
-			t.Errorf("the page does not show %s", path)
+	for path, mark := range marks {
+		if !strings.Contains(page, mark) {
+			t.Errorf("the page does not have %s", path)
 		}
 	}
 	if len(marks) < 90 {
@@ -160,9 +160,7 @@ func checkInert(t *testing.T, nasty string) {
 	}
 	checkCells(t, tables)
 	checkMarkdown(t, prose)
-	if text := written(t, render.HTML, r); strings.Contains(text, "<script>alert") || strings.Contains(text, `" onmouseover=`) {
-		t.Error("the page has a text of a record as markup")
-	}
+	checkPage(t, written(t, render.HTML, r))
 }
 
 // checkCells looks for cells that a spreadsheet would compute.

@@ -2,45 +2,44 @@ package render
 
 import (
 	"bufio"
-	_ "embed"
+	"crypto/sha256"
+	"embed"
+	"encoding/base64"
 	"fmt"
 	"html/template"
 	"io"
-	"slices"
+	"reflect"
 	"strings"
 	"time"
 
 	"github.com/rekey-go/rekey/audit"
 )
 
-//go:embed page.html
-var pageText string
+// pageFiles are what the page is made of: page.html, the static part for print
+// and for readers without a script, page.css, and the script.
+//
+//go:embed page
+var pageFiles embed.FS
 
-// HTML writes the report as a page that needs no other file, no script and no
-// network, and follows the reader's choice of light or dark.
+// scripts are the parts of the page's one script, in their order.
+func scripts() []string { return []string{"data.js", "list.js", "chart.js", "page.js"} }
+
+// printed is how many rows of a list the static part has.
+const printed = 300
+
+// HTML writes the report as a page that needs no other file and no network, and
+// follows the reader's choice of light or dark.
+//
+// Its static part says what matters most: it is what is printed, and what
+// is there to read without a script. With one the page holds the whole report,
+// to be filtered and sorted. Its policy lets nothing run but that script.
 func HTML(w io.Writer, r *audit.Report) error {
-	tmpl, err := template.New("page").Funcs(template.FuncMap{
-		"stamp":     stamp,
-		"clock":     clockTime,
-		"short":     short,
-		"clean":     clean,
-		"principal": shortPrincipal,
-		"number":    number,
-		"count":     count,
-		"span":      humanSpan,
-		"took":      took,
-		"where":     where,
-		"last":      lastVersion,
-		"holder":    holder,
-		"notable":   notable,
-		"from":      from,
-		"join":      func(list []string) string { return clean(strings.Join(list, ", ")) },
-	}).Parse(pageText)
+	p, err := newPage(r)
 	if err != nil {
-		return fmt.Errorf("reading the page's template: %w", err)
+		return fmt.Errorf("reading the page's files: %w", err)
 	}
 	out := bufio.NewWriter(w)
-	if err := tmpl.Execute(out, newPage(r)); err != nil {
+	if err := p.write(out); err != nil {
 		return fmt.Errorf("writing the page: %w", err)
 	}
 	if err := out.Flush(); err != nil {
@@ -52,101 +51,186 @@ func HTML(w io.Writer, r *audit.Report) error {
 // A page is a report as the template shows it.
 type page struct {
 	*audit.Report
-	Secrets                    []secretView
+	tmpl          *template.Template
+	style, script string
+
 	Reads, DeniedCalls         int
 	Rotations, FailedRotations int
-	Proven, Unproven           []laggardView
-	From, To                   time.Time
-	OtherFindings              []audit.Finding
+	// High, Medium and Low are how many findings there are.
+	High, Medium, Low int
+	// ReadsOld, HoldsOld and Silent are the laggards by class.
+	ReadsOld, HoldsOld, Silent []laggardRow
+	RotationRows               []rotationRow
+	VersionRows                []versionRow
+	FailedControls             []controlRow
 }
 
-type secretView struct {
-	*audit.Secret
-	Chart            *chart
-	Proven, Unproven []audit.Laggard
-	Classes          map[string]string
+// The rows of lists that stand within a secret.
+type (
+	laggardRow struct {
+		Secret string
+		audit.Laggard
+	}
+	rotationRow struct {
+		Secret string
+		audit.Rotation
+	}
+	versionRow struct {
+		Secret  string
+		Current bool
+		audit.Version
+	}
+	controlRow struct {
+		Secret string
+		audit.Control
+	}
+)
+
+func newPage(r *audit.Report) (*page, error) {
+	p := &page{Report: r}
+	var err error
+	if p.tmpl, err = template.New("page.html").Funcs(pageFuncs()).ParseFS(pageFiles, "page/page.html"); err != nil {
+		return nil, err
+	}
+	if p.style, err = joined("page.css"); err != nil {
+		return nil, err
+	}
+	if p.script, err = joined(scripts()...); err != nil {
+		return nil, err
+	}
+	p.sum()
+	return p, nil
 }
 
-// Class is the colour of a version.
-func (s secretView) Class(version string) string { return s.Classes[version] }
-
-// Lags reports whether a principal is proven to use an old version.
-func (s secretView) Lags(principal string) bool {
-	return slices.ContainsFunc(s.Proven, func(l audit.Laggard) bool { return l.Principal == principal })
+// joined is the text of some of the page's files, one after the other.
+func joined(names ...string) (string, error) {
+	var text strings.Builder
+	text.WriteByte('\n')
+	for _, name := range names {
+		part, err := pageFiles.ReadFile("page/" + name)
+		if err != nil {
+			return "", err
+		}
+		text.Write(part)
+	}
+	return text.String(), nil
 }
 
-// FailedControls are the verdicts that are not passed.
-func (s secretView) FailedControls() []audit.Control {
-	return slices.DeleteFunc(slices.Clone(s.Controls), func(c audit.Control) bool { return c.Status != audit.ControlFailed })
+// write writes the parts of the page. The style, the report and the script are
+// not the template's: it would have to be told of each that it is what it is.
+func (p *page) write(w io.Writer) error {
+	report := writerTo(func() error { return pack(p.Report).write(w) })
+	text := func(text string) writerTo {
+		return func() error { _, err := io.WriteString(w, text); return err }
+	}
+	part := func(name string) writerTo {
+		return func() error { return p.tmpl.ExecuteTemplate(w, name, p) }
+	}
+	for _, write := range []writerTo{
+		part("head"), text("<style>" + p.style + "</style>\n"),
+		part("body"), text(`<script type="application/json" id="report">`), report, text("</script>\n"),
+		text(`<script type="module">` + p.script + "</script>\n"), part("end"),
+	} {
+		if err := write(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-type laggardView struct {
-	Secret string
-	audit.Laggard
+// A writerTo writes a part of the page.
+type writerTo func() error
+
+// Policy is the page's content security policy: no request at all, its own
+// style and its own script.
+func (p *page) Policy() string {
+	return fmt.Sprintf("default-src 'none'; style-src '%s'; script-src '%s'; base-uri 'none'; form-action 'none'", hash(p.style), hash(p.script))
 }
 
-func newPage(r *audit.Report) *page {
-	p := &page{Report: r, From: r.Coverage.FirstEvent, To: r.Coverage.LastEvent}
-	for i := range r.Secrets {
-		s := &r.Secrets[i]
-		v := secretView{Secret: s, Chart: newChart(s), Classes: versionClasses(s)}
+// hash is how a policy names a text.
+func hash(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
+}
+
+// sum counts what the page's head tells, and lists what stands within secrets.
+func (p *page) sum() {
+	for i := range p.Secrets {
+		s := &p.Secrets[i]
+		p.Reads += s.Reads
 		for _, l := range s.Laggards {
-			if l.Proven {
-				v.Proven = append(v.Proven, l)
-				p.Proven = append(p.Proven, laggardView{s.Name, l})
-			} else {
-				v.Unproven = append(v.Unproven, l)
-				p.Unproven = append(p.Unproven, laggardView{s.Name, l})
+			row := laggardRow{s.Name, l}
+			switch l.Class {
+			case audit.ReadsOld:
+				p.ReadsOld = append(p.ReadsOld, row)
+			case audit.HoldsOld:
+				p.HoldsOld = append(p.HoldsOld, row)
+			default:
+				p.Silent = append(p.Silent, row)
 			}
 		}
-		p.Reads += s.Reads
-		p.Rotations += len(s.Rotations)
-		for _, rotation := range s.Rotations {
-			if rotation.Status == audit.Failed || rotation.Status == audit.Abandoned {
+		for _, r := range s.Rotations {
+			p.Rotations++
+			if r.Status == audit.Failed || r.Status == audit.Abandoned {
 				p.FailedRotations++
 			}
+			p.RotationRows = append(p.RotationRows, rotationRow{s.Name, r})
 		}
-		p.Secrets = append(p.Secrets, v)
+		for _, v := range s.Versions {
+			p.VersionRows = append(p.VersionRows, versionRow{s.Name, v.VersionID == s.Current, v})
+		}
+		for _, c := range s.Controls {
+			if c.Status == audit.ControlFailed {
+				p.FailedControls = append(p.FailedControls, controlRow{s.Name, c})
+			}
+		}
 	}
-	for _, d := range r.Denied {
+	for _, d := range p.Denied {
 		p.DeniedCalls += d.Count
 	}
-	for _, f := range r.Findings {
-		if f.Kind != "laggard" && f.Kind != "denied" { // these have their own place
-			p.OtherFindings = append(p.OtherFindings, f)
+	for i := range p.Findings {
+		switch p.Findings[i].Severity {
+		case audit.High:
+			p.High++
+		case audit.Medium:
+			p.Medium++
+		default:
+			p.Low++
 		}
 	}
-	return p
 }
 
-// clockTime is a time without its date, for cells that are narrow.
+// Proven is how many laggards are seen with an old version.
+func (p *page) Proven() int { return len(p.ReadsOld) + len(p.HoldsOld) }
+
+// pageFuncs are what the template calls.
+func pageFuncs() template.FuncMap {
+	return template.FuncMap{
+		"stamp":     stamp,
+		"clock":     clockTime,
+		"short":     short,
+		"clean":     clean,
+		"principal": shortPrincipal,
+		"number":    number,
+		"count":     count,
+		"took":      took,
+		"where":     where,
+		"holder":    holder,
+		"notable":   notable,
+		"join":      func(list []string) string { return clean(strings.Join(list, ", ")) },
+		"most":      func() int { return printed },
+		"some":      func(list []string) []string { return list[:min(len(list), 5)] },
+		"first": func(list any) any {
+			v := reflect.ValueOf(list)
+			return v.Slice(0, min(v.Len(), printed)).Interface()
+		},
+	}
+}
+
+// clockTime is a time without its year, for cells that are narrow.
 func clockTime(at time.Time) string {
 	if at.IsZero() {
 		return "-"
 	}
 	return at.UTC().Format("Jan 2 15:04:05")
-}
-
-// humanSpan writes a duration in its largest whole unit.
-func humanSpan(d time.Duration) string {
-	switch {
-	case d >= day && d%day == 0:
-		return count(int(d/day), "day")
-	case d >= time.Hour && d%time.Hour == 0:
-		return count(int(d/time.Hour), "hour")
-	case d >= time.Minute && d%time.Minute == 0:
-		return count(int(d/time.Minute), "minute")
-	}
-	return count(int(d/time.Second), "second")
-}
-
-// cut shortens a text to so many characters. Names differ at their ends as
-// often as at their beginnings, so the middle goes.
-func cut(text string, most int) string {
-	runes := []rune(text)
-	if len(runes) <= most {
-		return text
-	}
-	head := most / 2
-	return string(runes[:head]) + "…" + string(runes[len(runes)-(most-head-1):])
 }

@@ -200,18 +200,18 @@ func cell(v reflect.Value) string {
 		return strings.Join(value, "; ")
 	default:
 		if v.Kind() == reflect.Map {
-			return pairs(v)
+			return strings.Join(pairs(v), "; ")
 		}
 		return fmt.Sprint(value)
 	}
 }
 
 // pairs are a map's keys and values, by key.
-func pairs(of reflect.Value) string {
+func pairs(of reflect.Value) []string {
 	var parts []string
 	for key, value := range of.Seq2() {
 		parts = append(parts, key.String()+"="+cell(value))
 	}
 	slices.Sort(parts)
-	return strings.Join(parts, "; ")
+	return parts
 }
