@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -40,9 +41,10 @@ func (a *app) config(ctx context.Context, opts ...func(*config.LoadOptions) erro
 	if err != nil {
 		return cfg, fmt.Errorf("loading the AWS configuration: %w", err)
 	}
-	if cfg.HTTPClient != nil {
-		cfg.HTTPClient = plainBodies{cfg.HTTPClient}
+	if cfg.HTTPClient == nil { // it is, unless the environment names certificates
+		cfg.HTTPClient = awshttp.NewBuildableClient()
 	}
+	cfg.HTTPClient = plainBodies{cfg.HTTPClient}
 	if cfg.Region == "" {
 		return cfg, withHint(errors.New("no AWS region is set"), endpointHint)
 	}

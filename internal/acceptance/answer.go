@@ -127,7 +127,7 @@ func (o output) text() string { return strings.TrimSpace(o.out) }
 func contains(what, in string, texts ...string) error {
 	for _, text := range texts {
 		if !strings.Contains(in, text) {
-			return fmt.Errorf("%s has no %q: %s", what, text, in)
+			return fmt.Errorf("%s has no %q: %.300s", what, text, in)
 		}
 	}
 	return nil

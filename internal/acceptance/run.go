@@ -82,7 +82,7 @@ func (s *system) pipe(input, commands string) output {
 	}
 	return s.shell(input, commands,
 		"AWS_ENDPOINT_URL="+s.Ready.AWS, "AWS_REGION=us-east-1", "AWS_DEFAULT_REGION=us-east-1",
-		"AWS_ACCESS_KEY_ID=operator", "AWS_SECRET_ACCESS_KEY=operator", "AWS_MAX_ATTEMPTS=1",
+		"AWS_ACCESS_KEY_ID=operator", "AWS_SECRET_ACCESS_KEY=operator",
 		"SM="+s.Ready.AWS, "API="+s.Ready.API, "PROVIDERS="+s.Ready.Providers, "TOKEN="+token)
 }
 

@@ -25,7 +25,7 @@ var errUnchecked = errors.New("there is no check for it yet")
 // statements returns all of them, in their order.
 func statements() []statement {
 	written := slices.Concat(
-		definitionStatements(), storeStatements(),
+		definitionStatements(), storeStatements(), loginStatements(), deployStatements(),
 		cacheStatements(),
 	)
 	all := make([]statement, last)
