@@ -89,14 +89,19 @@ func (p *probe) do(o order) (a probed, err error) {
 // gets reads a secret, and checks the text that it is.
 func (p *probe) gets(o order, want string) error {
 	o.Do = "get"
+	return p.returns(o, marshal(want))
+}
+
+// returns has an order done, and checks what it returned, given as JSON.
+func (p *probe) returns(o order, want string) error {
 	a, err := p.do(o)
 	if err != nil {
 		return err
 	}
 	if a.Error != "" {
-		return fmt.Errorf("the read of %s ended with %q: %s", o.Name, a.Error, a.Says)
+		return fmt.Errorf("%s of %s ended with %q: %s", o.Do, o.Name, a.Error, a.Says)
 	}
-	return sameJSON(string(a.Value), marshal(want))
+	return sameJSON(string(a.Value), want)
 }
 
 // fails has an order done, and checks what its error means.

@@ -25,8 +25,8 @@ var errUnchecked = errors.New("there is no check for it yet")
 // statements returns all of them, in their order.
 func statements() []statement {
 	written := slices.Concat(
-		definitionStatements(), storeStatements(), loginStatements(), deployStatements(),
-		cacheStatements(),
+		definitionStatements(), storeStatements(), loginStatements(), deployStatements(), chargeStatements(),
+		runtimeStatements(), cacheStatements(),
 	)
 	all := make([]statement, last)
 	for i := range all {

@@ -20,6 +20,23 @@ func decode[T any](s *Secret) (T, error) {
 	return zero, fmt.Errorf("decoding %s into %v: %s: %w", s.label(), t, misfit(t, err), ErrDecode)
 }
 
+// RevealAny returns the value for a program that does not know its shape: where
+// it is JSON, what that stands for, as package json decodes it into an any but
+// with each number as a [json.Number]; and where it is not, the text itself. It
+// decodes on every call.
+func (s *Secret) RevealAny() any {
+	if !json.Valid([]byte(*s.value)) {
+		return *s.value
+	}
+	d := json.NewDecoder(strings.NewReader(*s.value))
+	d.UseNumber()
+	var v any
+	if d.Decode(&v) != nil { // what is valid can be decoded
+		return *s.value
+	}
+	return v
+}
+
 // misfit says what is wrong with a value, by names that are in the program
 // anyway. The decoder's own error quotes what it read.
 func misfit(t reflect.Type, err error) string {

@@ -47,6 +47,36 @@ func TestAMisfitIsNamedAndNotQuoted(t *testing.T) {
 	}
 }
 
+func TestAValueOfUnknownShape(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		value string
+		want  any
+	}{
+		"an empty object":       {`{}`, map[string]any{}},
+		"an empty list":         {`[]`, []any{}},
+		"an object":             {`{"a": {"b": [1, "2"]}}`, map[string]any{"a": map[string]any{"b": []any{json.Number("1"), "2"}}}},
+		"a string in quotes":    {`"x"`, "x"},
+		"a number":              {`123`, json.Number("123")},
+		"a number to its digit": {`12345678901234567890`, json.Number("12345678901234567890")},
+		"a truth value":         {`true`, true},
+		"null":                  {`null`, nil},
+		"a broken object":       {`{bad`, `{bad`},
+		"two values":            {`{} {}`, `{} {}`},
+		"a leading zero":        {`0123`, `0123`},
+		"a plain text":          {`sk_live_x`, `sk_live_x`},
+		"nothing":               {``, ``},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := (&Secret{value: &tt.value}).RevealAny(); !reflect.DeepEqual(got, tt.want) {
+				t.Errorf("RevealAny of %q = %#v, want %#v", tt.value, got, tt.want)
+			}
+		})
+	}
+}
+
 func FuzzDecodeQuotesNothing(f *testing.F) {
 	f.Add("hunter2", uint8(0))
 	f.Fuzz(func(t *testing.T, hidden string, form uint8) {

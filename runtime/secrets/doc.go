@@ -40,5 +40,5 @@
 // # Values
 //
 // A [Secret] cannot be printed, logged or marshalled by mistake; the value is
-// what [Secret.Reveal] returns. No error of this package quotes a value.
+// what [Secret.Reveal] returns, or [Secret.RevealAny]. No error of this package quotes a value.
 package secrets

@@ -12,8 +12,8 @@ import (
 
 // A Secret is one version of a secret. It prints as its name and version id
 // under every verb, and marshals and logs so: the value is what
-// [Secret.Reveal] returns, and nothing else does. It does not change, and is
-// safe for concurrent use.
+// [Secret.Reveal] and [Secret.RevealAny] return, and nothing else does. It does
+// not change, and is safe for concurrent use.
 type Secret struct {
 	// A pointer: fmt prints the unexported fields of a struct whose methods it
 	// cannot call, but follows no pointer inside.

@@ -27,7 +27,7 @@ import (
 
 // An order is a call of the client.
 type order struct {
-	Do    string // get, string, json or set
+	Do    string // get, any, string, json or set; any is a get whose shape is not known
 	Name  string
 	Value json.RawMessage // of set: a text is stored as text, anything else as JSON
 
@@ -39,7 +39,7 @@ type order struct {
 
 // An answer is what the last call of an order returned.
 type answer struct {
-	Value   any // a text; of json, what it decodes to
+	Value   any // a text; of json and any, what it decodes to
 	Version string
 	Stale   bool
 	Times   int    // how often the call was made
@@ -119,12 +119,15 @@ func (a *answer) call(ctx context.Context, client *secrets.Client, o order) (any
 		options = append(options, secrets.NoCache())
 	}
 	switch o.Do {
-	case "get":
+	case "get", "any":
 		s, err := client.Get(ctx, o.Name, options...)
 		if err != nil {
 			return nil, err
 		}
 		a.Version, a.Stale = s.VersionID(), s.Stale()
+		if o.Do == "any" {
+			return s.RevealAny(), nil
+		}
 		return s.Reveal(), nil
 	case "string":
 		return client.String(ctx, o.Name, options...)
