@@ -273,7 +273,7 @@ func readsAreLazy(r *run) error {
 	s := r.up("--no-database")
 	reads := func() string {
 		return s.sh(`aws cloudtrail lookup-events --lookup-attributes AttributeKey=EventName,AttributeValue=GetSecretValue \
-			--query 'Events[].CloudTrailEvent' --output text | { grep -o 'assumed-role/dev-[a-z]*' || true; } | sort | uniq | paste -sd' '`).text()
+			--query 'Events[].CloudTrailEvent' --output text | { grep -o 'function:dev-[a-z]*' || true; } | sort | uniq | paste -sd' '`).text()
 	}
 	err := errors.Join(
 		s.call("GET", "/auth/verify", "").is(401, `{"error":"Invalid token"}`),
@@ -284,7 +284,7 @@ func readsAreLazy(r *run) error {
 	return errors.Join(err,
 		s.call("POST", "/payments/charge", `{"amount":1,"token":"tok"}`).like(500, ""),
 		s.call("POST", "/auth/login", aLogin).like(500, ""),
-		equal("the functions that have read a secret", reads(), "assumed-role/dev-charge assumed-role/dev-login"),
+		equal("the functions that have read a secret", reads(), "function:dev-charge function:dev-login"),
 	)
 }
 

@@ -73,7 +73,7 @@ func deploymentsKeepValues(r *run) error {
 func functionsHavePermission(r *run) error {
 	const action = "Action: secretsmanager:GetSecretValue"
 	template := r.file("template.yaml")
-	function := strings.Index(template, "\n  Protected:\n")
+	function := strings.Index(template, "\n  ProtectedRole:\n")
 	statement := strings.Index(template[max(function, 0):], action)
 	if function < 0 || statement < 0 {
 		return errors.New("the template gives function Protected no permission")
@@ -90,7 +90,7 @@ func functionsHavePermission(r *run) error {
 		with.call("GET", "/protected", "").like(200, "Access granted"),
 		with.sh("rekey policy --fail-on refused").went(),
 		without.call("GET", "/protected", "").is(500, `{"error":"Service temporarily unavailable"}`),
-		without.sh("rekey policy").shows("Protected may not secretsmanager:GetSecretValue", "Resource: !Ref ExternalApiKeys"),
+		without.sh("rekey policy").shows("ProtectedRole may not secretsmanager:GetSecretValue", "Resource: !Ref ExternalApiKeys"),
 	)
 }
 

@@ -58,8 +58,18 @@ func shapesAreToldApart(r *run) error {
 	}
 	errs := []error{empty.fails(order{Do: "any", Name: "jwt-configuration"}, "no value")}
 	for i, v := range []struct{ text, want string }{
-		{`{}`, `{}`}, {`[]`, `[]`}, {`"x"`, `"x"`}, {`123`, `123`}, {`12345678901234567890`, `12345678901234567890`}, {`true`, `true`}, {`null`, `null`},
-		{`{bad`, `"{bad"`}, {`0123`, `"0123"`}, {`plain`, `"plain"`}, {` `, `" "`}, {`{"a":[1]}`, `{"a":[1]}`},
+		{`{}`, `{}`},
+		{`[]`, `[]`},
+		{`"x"`, `"x"`},
+		{`123`, `123`},
+		{`12345678901234567890`, `12345678901234567890`},
+		{`true`, `true`},
+		{`null`, `null`},
+		{`{bad`, `"{bad"`},
+		{`0123`, `"0123"`},
+		{`plain`, `"plain"`},
+		{` `, `" "`},
+		{`{"a":[1]}`, `{"a":[1]}`},
 	} {
 		name := fmt.Sprintf("m52-%d", i)
 		errs = append(errs, s.make(name, marshal(v.text)))
