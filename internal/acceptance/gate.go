@@ -13,6 +13,7 @@ import (
 // pass, and may be closed, as if AWS was away.
 type gate struct {
 	*httptest.Server
+	before func(http.ResponseWriter, *http.Request) bool // lets a call pass; nil is all
 	lock   sync.Mutex
 	calls  map[string]int // that passed, by name such as GetSecretValue :: guarded by lock
 	status int            // answered in place of AWS where it is not 0 :: guarded by lock
@@ -33,6 +34,9 @@ func (s *system) gate() (*gate, error) {
 		p.Out.Host = p.In.Host // which is signed
 	}}
 	g.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if g.before != nil && !g.before(w, r) {
+			return
+		}
 		if status := g.pass(r); status != 0 {
 			w.Header().Set("X-Amzn-Requestid", "none")
 			w.WriteHeader(status)

@@ -26,7 +26,7 @@ var errUnchecked = errors.New("there is no check for it yet")
 func statements() []statement {
 	written := slices.Concat(
 		definitionStatements(), storeStatements(), loginStatements(), deployStatements(), chargeStatements(),
-		runtimeStatements(), cacheStatements(),
+		runtimeStatements(), cacheStatements(), stepStatements(),
 	)
 	all := make([]statement, last)
 	for i := range all {
