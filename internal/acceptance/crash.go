@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -26,13 +27,6 @@ func (k *killer) arm(at int) {
 	k.lock.Lock()
 	defer k.lock.Unlock()
 	k.n, k.at = 0, at
-}
-
-// counted is how many calls there were, which is not more than it killed at.
-func (k *killer) counted() int {
-	k.lock.Lock()
-	defer k.lock.Unlock()
-	return k.n
 }
 
 // pass lets a call pass, or kills the process in its place.
@@ -106,54 +100,74 @@ func (k *killer) carry(client net.Conn, to string) {
 }
 
 // killedRotationsEndAlike makes a rotation that nothing disturbs, and one for
-// each of its calls that is killed there. Every step is made until it succeeds,
-// and once more.
+// each of its calls that is killed there; two at a time.
 func killedRotationsEndAlike(r *run) error {
 	s := r.up()
 	heard := s.listen()
+	const lanes = 2
+	var versions [lanes][]string
+	var errs [lanes]error
+	var running sync.WaitGroup
+	for lane := range lanes {
+		l, k, err := s.killable(fmt.Sprintf("m96_%d", lane))
+		if err != nil {
+			return err
+		}
+		running.Go(func() { versions[lane], errs[lane] = l.killEach(k, lane, lanes) })
+	}
+	running.Wait()
+	if err := errors.Join(errs[:]...); err != nil {
+		return err
+	}
+	all := slices.Concat(versions[:]...)
+	if len(all) < 30 {
+		return fmt.Errorf("a rotation makes only %d calls", len(all))
+	}
+	return heard().shows(all...) // each was announced
+}
+
+// killable makes a login whose rotations can be killed at each call.
+func (s *system) killable(name string) (*login, *killer, error) {
 	g, err := s.gate()
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	k := &killer{at: -1}
 	g.before = k.before
-	at := postgresAt.FindStringSubmatch(s.said())
-	if at == nil {
-		return errors.New("rekey up tells of no PostgreSQL")
+	address := postgresAt.FindStringSubmatch(s.said())
+	if address == nil {
+		return nil, nil, errNoPostgres
 	}
-	port, err := k.port(r, net.JoinHostPort(at[1], at[2]))
+	port, err := k.port(s.run, net.JoinHostPort(address[1], address[2]))
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	l, err := s.login("m96", g.URL, port)
-	if err != nil {
-		return err
+	l, err := s.login(name, g.URL, port)
+	if err == nil {
+		k.kill = func() { _ = l.function.cmd.Process.Kill() } // who waits for it sees its end
 	}
-	k.kill = func() { _ = l.function.cmd.Process.Kill() } // its end is seen by who waits for it
-	versions := make([]string, 0, 100)
-	for at := -1; ; at++ { // the first is not killed
-		k.arm(at)
-		version, killed, err := l.rotateThrough()
-		if err != nil {
-			return fmt.Errorf("killed at call %d: %w", at, err)
-		}
-		versions = append(versions, version)
-		if at >= 0 && !killed {
-			break // that was the last
-		}
-	}
-	if len(versions) < 20 {
-		return fmt.Errorf("a rotation makes only %d calls", len(versions)-2)
-	}
-	return errors.Join(heard().shows(versions...), lacks("the functions' log", read(l.function.log()), "panic"))
+	return l, k, err
 }
 
-// rotateThrough makes a rotation, and checks how it ended.
-func (l *login) rotateThrough() (fresh string, killed bool, err error) {
-	old, err := l.labelled("AWSCURRENT")
-	if err != nil {
-		return "", false, err
+// killEach makes a rotation without a kill, and then one killed at each call
+// that a lane has, until there is none. It returns their versions.
+func (l *login) killEach(k *killer, first, step int) (versions []string, err error) {
+	old, err := l.currentVersion()
+	killed := true
+	for at := first - step; err == nil && killed; at += step { // below 0 is none
+		k.arm(at)
+		var fresh string
+		if fresh, killed, err = l.rotateThrough(); err != nil {
+			return versions, fmt.Errorf("killed at call %d: %w", at, err)
+		}
+		err = l.stand(map[string]string{old: "old", fresh: "new"}, "new accepted, new accepted, old refused")
+		versions, old, killed = append(versions, fresh), fresh, killed || at < 0
 	}
+	return versions, err
+}
+
+// rotateThrough makes a rotation, every step until it succeeds and once more.
+func (l *login) rotateThrough() (fresh string, killed bool, err error) {
 	if fresh, err = l.begin(); err != nil {
 		return "", false, err
 	}
@@ -169,7 +183,7 @@ func (l *login) rotateThrough() (fresh string, killed bool, err error) {
 			}
 		}
 	}
-	return fresh, killed, l.stand(map[string]string{old.id: "old", fresh: "new"}, "AWSCURRENT new accepted, AWSPENDING new accepted, AWSPREVIOUS old refused")
+	return fresh, killed, nil
 }
 
 // strayStepsAreRefused sends the function what Secrets Manager would not, or
@@ -179,7 +193,7 @@ func strayStepsAreRefused(r *run) error {
 	if err != nil {
 		return err
 	}
-	first, err := l.labelled("AWSCURRENT")
+	first, err := l.currentVersion()
 	if err != nil {
 		return err
 	}
@@ -190,7 +204,7 @@ func strayStepsAreRefused(r *run) error {
 		}
 		return nil
 	}
-	errs := []error{refused("createSecret", first.id, "configuration.disabled: rotation is not enabled for the secret")}
+	errs := []error{refused("createSecret", first, "configuration.disabled: rotation is not enabled for the secret")}
 	second, err := l.begin()
 	if err != nil {
 		return errors.Join(append(errs, err)...)
@@ -201,11 +215,11 @@ func strayStepsAreRefused(r *run) error {
 			l.step(step, second),
 		)
 	}
-	names := map[string]string{first.id: "first", second: "second"}
-	const done = "AWSCURRENT second accepted, AWSPENDING second accepted, AWSPREVIOUS first refused"
+	names := map[string]string{first: "first", second: "second"}
+	const done = "second accepted, second accepted, first refused"
 	for _, step := range rotationSteps {
 		errs = append(errs,
-			refused(step, first.id, "conflict.pending: version is not staged as AWSPENDING, but as [AWSPREVIOUS]"),
+			refused(step, first, "conflict.pending: version is not staged as AWSPENDING, but as [AWSPREVIOUS]"),
 			l.step(step, second), // is current already: nothing is left to do
 			l.stand(names, done),
 		)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -32,6 +33,8 @@ type login struct {
 	port     string
 }
 
+var errNoPostgres = errors.New("rekey up tells of no PostgreSQL")
+
 var postgresAt = regexp.MustCompile(`(?m)^PostgreSQL +(\S+):(\d+) `)
 
 // login makes a user and the secret. The function reaches AWS at an endpoint,
@@ -45,7 +48,7 @@ func (s *system) login(name, endpoint, through string) (*login, error) {
 	}
 	at := postgresAt.FindStringSubmatch(s.said())
 	if at == nil {
-		return nil, errors.New("rekey up tells of no PostgreSQL")
+		return nil, errNoPostgres
 	}
 	l := &login{system: s, name: name, host: at[1], port: at[2]}
 	if through == "" {
@@ -63,13 +66,12 @@ func (s *system) login(name, endpoint, through string) (*login, error) {
 	)
 }
 
-// psql runs a statement as a user, whose password no list of processes shows.
-func (l *login) psql(user, password, statement string) output {
+// psql runs commands for which the database is the system's.
+func (l *login) psql(input, commands string, env ...string) output {
 	if _, err := exec.LookPath("psql"); err != nil {
 		return output{fault: fmt.Errorf("needs psql, which %w", errNoTool)}
 	}
-	return l.shell(statement, "psql -XAtq -v ON_ERROR_STOP=1", "PGHOST="+l.host, "PGPORT="+l.port, "PGDATABASE=app", "PGSSLMODE=require",
-		"PGUSER="+user, "PGPASSWORD="+password)
+	return l.shell(input, commands, append(env, "PGHOST="+l.host, "PGPORT="+l.port, "PGDATABASE=app", "PGSSLMODE=require")...)
 }
 
 // asSuperuser runs a statement as the user that may all.
@@ -82,7 +84,7 @@ func (l *login) asSuperuser(statement string) error {
 	if err != nil {
 		return err
 	}
-	return l.psql(su.Username, su.Password, statement).went()
+	return l.psql(statement, "psql -XAtq -v ON_ERROR_STOP=1", "PGUSER="+su.Username, "PGPASSWORD="+su.Password).went()
 }
 
 // begin starts a rotation and returns its version, which has no value.
@@ -107,63 +109,56 @@ func (l *login) step(step, version string) error {
 	return equal("the answer of "+step, answer, "null")
 }
 
-// A version of a secret, as it can be read; none has no id.
-type version struct{ id, password string }
-
-// labelled reads the version with a label.
-func (l *login) labelled(label string) (version, error) {
-	a := l.aws("secretsmanager", "secretsmanager.GetSecretValue", `{"SecretId":"dev-`+l.name+`","VersionStage":"`+label+`"}`).answer()
-	if a.status == 400 && strings.Contains(a.body, "ResourceNotFoundException") {
-		return version{}, nil
-	}
-	var got struct{ VersionID, SecretString string }
-	var value struct{ Password string }
-	err := errors.Join(a.like(200, ""), a.into(&got))
-	if err == nil {
-		err = unmarshal(got.SecretString, &value)
-	}
-	return version{got.VersionID, value.Password}, err
+// currentVersion is the id of the version that is current.
+func (l *login) currentVersion() (string, error) {
+	var got struct{ VersionID string }
+	err := l.aws("secretsmanager", "secretsmanager.GetSecretValue", `{"SecretId":"dev-`+l.name+`"}`).answer().into(&got)
+	return got.VersionID, err
 }
 
-// accepts reports whether the server lets the user in with the password of a
-// version.
-func (l *login) accepts(v version) (bool, error) {
-	o := l.psql(l.name, v.password, "SELECT 1")
-	if o.fault == nil && o.code == 2 && strings.Contains(o.err, "password authentication failed") {
-		return false, nil
-	}
-	return true, o.prints("1")
-}
-
-// stands are the labels of a secret, and which of their versions the server
-// accepts: what there is to see of where a rotation is. Versions are told by
-// names such as "old".
+// stands are the versions with AWSCURRENT, AWSPENDING and AWSPREVIOUS, and which
+// of them the server accepts: what there is to see of where a rotation is.
+// Versions are told by names such as "old".
 func (l *login) stands(names map[string]string) (string, error) {
-	var all []string
-	for _, label := range []string{"AWSCURRENT", "AWSPENDING", "AWSPREVIOUS"} {
-		v, err := l.labelled(label)
-		if err != nil {
-			return "", err
-		}
-		if v.id == "" {
-			all = append(all, label+" none")
+	var passwords, all []string
+	values := l.sh(`for label in AWSCURRENT AWSPENDING AWSPREVIOUS; do
+		echo '{"SecretId":"dev-` + l.name + `","VersionStage":"'$label'"}' | command curl -sS "$SM" --aws-sigv4 aws:amz:us-east-1:secretsmanager \
+			--user operator:operator -H 'X-Amz-Target: secretsmanager.GetSecretValue' -H 'Content-Type: application/x-amz-json-1.1' --data-binary @- && echo
+	done`)
+	if err := values.went(); err != nil {
+		return "", err
+	}
+	for line := range strings.Lines(values.text()) {
+		var got struct{ VersionID, SecretString string }
+		var value struct{ Password string }
+		if strings.Contains(line, "ResourceNotFoundException") {
+			all, passwords = append(all, "none"), append(passwords, "")
 			continue
 		}
-		accepted, err := l.accepts(v)
-		if err != nil {
+		if err := errors.Join(unmarshal(line, &got), unmarshal(got.SecretString, &value)); err != nil {
 			return "", err
 		}
-		name := names[v.id]
-		if name == "" {
-			name = v.id
-		}
-		word := "refused"
-		if accepted {
-			word = "accepted"
-		}
-		all = append(all, label+" "+name+" "+word)
+		all, passwords = append(all, cmp.Or(names[got.VersionID], got.VersionID)), append(passwords, value.Password)
 	}
-	return strings.Join(all, ", "), nil
+	accepted, err := l.accepts(passwords)
+	if err == nil {
+		err = equal("the number of labels", len(all), 3)
+	}
+	for i, word := range accepted {
+		all[i] = strings.TrimSpace(all[i] + " " + word)
+	}
+	return strings.Join(all, ", "), err
+}
+
+// accepts says of passwords whether the server lets the user in with them; of
+// none it says nothing.
+func (l *login) accepts(passwords []string) ([]string, error) {
+	o := l.psql(strings.Join(passwords, "\n")+"\n", `while read -r PGPASSWORD; do
+		export PGPASSWORD
+		if [ -z "$PGPASSWORD" ]; then echo; elif said=$(psql -XAtqc "SELECT 1" </dev/null 2>&1); then echo accepted
+		elif [[ $said == *"password authentication failed"* ]]; then echo refused; else echo "$said"; fi
+	done`, "PGUSER="+l.name)
+	return strings.Split(strings.TrimSuffix(o.out, "\n"), "\n"), o.went()
 }
 
 // stand checks where a rotation is.
@@ -178,18 +173,18 @@ func stepsChangeOver(r *run) error {
 	if err != nil {
 		return err
 	}
-	old, err := l.labelled("AWSCURRENT")
+	old, err := l.currentVersion()
 	fresh, unbegun := l.begin()
 	if err := errors.Join(err, unbegun); err != nil {
 		return err
 	}
-	names := map[string]string{old.id: "old", fresh: "new"}
-	errs := []error{l.stand(names, "AWSCURRENT old accepted, AWSPENDING none, AWSPREVIOUS none")}
+	names := map[string]string{old: "old", fresh: "new"}
+	errs := []error{l.stand(names, "old accepted, none, none")}
 	for i, want := range []string{
-		"AWSCURRENT old accepted, AWSPENDING new refused, AWSPREVIOUS none",
-		"AWSCURRENT old refused, AWSPENDING new accepted, AWSPREVIOUS none",
-		"AWSCURRENT old refused, AWSPENDING new accepted, AWSPREVIOUS none",
-		"AWSCURRENT new accepted, AWSPENDING new accepted, AWSPREVIOUS old refused",
+		"old accepted, new refused, none",
+		"old refused, new accepted, none",
+		"old refused, new accepted, none",
+		"new accepted, new accepted, old refused",
 	} {
 		for range 2 { // Secrets Manager may repeat a step
 			errs = append(errs, l.step(rotationSteps[i], fresh), l.stand(names, want))
