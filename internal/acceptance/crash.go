@@ -127,7 +127,7 @@ func killedRotationsEndAlike(r *run) error {
 }
 
 // killable makes a login whose rotations can be killed at each call.
-func (s *system) killable(name string) (*login, *killer, error) {
+func (s *system) killable(name string) (*databaseLogin, *killer, error) {
 	g, err := s.gate()
 	if err != nil {
 		return nil, nil, err
@@ -142,7 +142,7 @@ func (s *system) killable(name string) (*login, *killer, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	l, err := s.login(name, g.URL, port)
+	l, err := s.databaseLogin(name, g.URL, port)
 	if err == nil {
 		k.kill = func() { _ = l.function.cmd.Process.Kill() } // who waits for it sees its end
 	}
@@ -151,7 +151,7 @@ func (s *system) killable(name string) (*login, *killer, error) {
 
 // killEach makes a rotation without a kill, and then one killed at each call
 // that a lane has, until there is none. It returns their versions.
-func (l *login) killEach(k *killer, first, step int) (versions []string, err error) {
+func (l *databaseLogin) killEach(k *killer, first, step int) (versions []string, err error) {
 	old, err := l.currentVersion()
 	killed := true
 	for at := first - step; err == nil && killed; at += step { // below 0 is none
@@ -167,7 +167,7 @@ func (l *login) killEach(k *killer, first, step int) (versions []string, err err
 }
 
 // rotateThrough makes a rotation, every step until it succeeds and once more.
-func (l *login) rotateThrough() (fresh string, killed bool, err error) {
+func (l *databaseLogin) rotateThrough() (fresh string, killed bool, err error) {
 	if fresh, err = l.begin(); err != nil {
 		return "", false, err
 	}
@@ -189,7 +189,7 @@ func (l *login) rotateThrough() (fresh string, killed bool, err error) {
 // strayStepsAreRefused sends the function what Secrets Manager would not, or
 // sends too late.
 func strayStepsAreRefused(r *run) error {
-	l, err := r.shop().login("m97", "", "")
+	l, err := r.shop().databaseLogin("m97", "", "")
 	if err != nil {
 		return err
 	}

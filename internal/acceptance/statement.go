@@ -26,7 +26,8 @@ var errUnchecked = errors.New("there is no check for it yet")
 func statements() []statement {
 	written := slices.Concat(
 		definitionStatements(), storeStatements(), loginStatements(), deployStatements(), chargeStatements(),
-		runtimeStatements(), cacheStatements(), stepStatements(),
+		runtimeStatements(),
+		cacheStatements(), stepStatements(), rotationStatements(),
 	)
 	all := make([]statement, last)
 	for i := range all {

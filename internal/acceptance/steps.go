@@ -22,10 +22,10 @@ func stepStatements() []statement {
 // rotationSteps are the four steps of a rotation.
 var rotationSteps = []string{"createSecret", "setSecret", "testSecret", "finishSecret"}
 
-// A login is a secret with the login of a database's user, and with a rotation
+// A databaseLogin is a secret with the login of a database's user, and with a rotation
 // whose steps the check makes: the role of the system's own function may not
 // read the secret, so that it does nothing.
-type login struct {
+type databaseLogin struct {
 	*system
 	function *function
 	name     string // of the secret and the user
@@ -37,9 +37,9 @@ var errNoPostgres = errors.New("rekey up tells of no PostgreSQL")
 
 var postgresAt = regexp.MustCompile(`(?m)^PostgreSQL +(\S+):(\d+) `)
 
-// login makes a user and the secret. The function reaches AWS at an endpoint,
+// databaseLogin makes a user and the secret. The function reaches AWS at an endpoint,
 // and the database at a port; "" is its own.
-func (s *system) login(name, endpoint, through string) (*login, error) {
+func (s *system) databaseLogin(name, endpoint, through string) (*databaseLogin, error) {
 	if s.err != nil {
 		return nil, s.err
 	}
@@ -50,7 +50,7 @@ func (s *system) login(name, endpoint, through string) (*login, error) {
 	if at == nil {
 		return nil, errNoPostgres
 	}
-	l := &login{system: s, name: name, host: at[1], port: at[2]}
+	l := &databaseLogin{system: s, name: name, host: at[1], port: at[2]}
 	if through == "" {
 		through = l.port
 	}
@@ -67,7 +67,7 @@ func (s *system) login(name, endpoint, through string) (*login, error) {
 }
 
 // psql runs commands for which the database is the system's.
-func (l *login) psql(input, commands string, env ...string) output {
+func (l *databaseLogin) psql(input, commands string, env ...string) output {
 	if _, err := exec.LookPath("psql"); err != nil {
 		return output{fault: fmt.Errorf("needs psql, which %w", errNoTool)}
 	}
@@ -75,7 +75,7 @@ func (l *login) psql(input, commands string, env ...string) output {
 }
 
 // asSuperuser runs a statement as the user that may all.
-func (l *login) asSuperuser(statement string) error {
+func (l *databaseLogin) asSuperuser(statement string) error {
 	var su struct{ Username, Password string }
 	value, err := l.current("database-superuser")
 	if err == nil {
@@ -88,7 +88,7 @@ func (l *login) asSuperuser(statement string) error {
 }
 
 // begin starts a rotation and returns its version, which has no value.
-func (l *login) begin() (version string, err error) {
+func (l *databaseLogin) begin() (version string, err error) {
 	o := l.aws("secretsmanager", "secretsmanager.RotateSecret", marshal(map[string]any{
 		"SecretId": "dev-" + l.name, "RotationLambdaARN": "arn:aws:lambda:us-east-1:123456789012:function:dev-dbrotator",
 		"ClientRequestToken": newID(),
@@ -99,7 +99,7 @@ func (l *login) begin() (version string, err error) {
 }
 
 // step has the function make a step.
-func (l *login) step(step, version string) error {
+func (l *databaseLogin) step(step, version string) error {
 	answer, err := l.function.invoke(marshal(map[string]string{
 		"Step": step, "SecretId": "dev-" + l.name, "ClientRequestToken": version, "RotationToken": newID(),
 	}))
@@ -110,7 +110,7 @@ func (l *login) step(step, version string) error {
 }
 
 // currentVersion is the id of the version that is current.
-func (l *login) currentVersion() (string, error) {
+func (l *databaseLogin) currentVersion() (string, error) {
 	var got struct{ VersionID string }
 	err := l.aws("secretsmanager", "secretsmanager.GetSecretValue", `{"SecretId":"dev-`+l.name+`"}`).answer().into(&got)
 	return got.VersionID, err
@@ -119,7 +119,7 @@ func (l *login) currentVersion() (string, error) {
 // stands are the versions with AWSCURRENT, AWSPENDING and AWSPREVIOUS, and which
 // of them the server accepts: what there is to see of where a rotation is.
 // Versions are told by names such as "old".
-func (l *login) stands(names map[string]string) (string, error) {
+func (l *databaseLogin) stands(names map[string]string) (string, error) {
 	var passwords, all []string
 	values := l.sh(`for label in AWSCURRENT AWSPENDING AWSPREVIOUS; do
 		echo '{"SecretId":"dev-` + l.name + `","VersionStage":"'$label'"}' | command curl -sS "$SM" --aws-sigv4 aws:amz:us-east-1:secretsmanager \
@@ -152,7 +152,7 @@ func (l *login) stands(names map[string]string) (string, error) {
 
 // accepts says of passwords whether the server lets the user in with them; of
 // none it says nothing.
-func (l *login) accepts(passwords []string) ([]string, error) {
+func (l *databaseLogin) accepts(passwords []string) ([]string, error) {
 	o := l.psql(strings.Join(passwords, "\n")+"\n", `while read -r PGPASSWORD; do
 		export PGPASSWORD
 		if [ -z "$PGPASSWORD" ]; then echo; elif said=$(psql -XAtqc "SELECT 1" </dev/null 2>&1); then echo accepted
@@ -162,14 +162,14 @@ func (l *login) accepts(passwords []string) ([]string, error) {
 }
 
 // stand checks where a rotation is.
-func (l *login) stand(names map[string]string, want string) error {
+func (l *databaseLogin) stand(names map[string]string, want string) error {
 	got, err := l.stands(names)
 	return errors.Join(err, equal("what stands", got, want))
 }
 
 // stepsChangeOver looks after each step at labels and server.
 func stepsChangeOver(r *run) error {
-	l, err := r.shop().login("m95", "", "")
+	l, err := r.shop().databaseLogin("m95", "", "")
 	if err != nil {
 		return err
 	}
