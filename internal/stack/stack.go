@@ -116,7 +116,16 @@ func (s *Stack) startDatabase(ctx context.Context, opts *Options) error {
 	return nil
 }
 
+// onALaptop are defaults of the template's parameters: who works on the engine
+// is an IAM user and not of IAM Identity Center, and its reads cost nothing.
+func onALaptop() map[string]string {
+	return map[string]string{"Operators": "arn:aws:iam::" + local.Account + ":user/*", "ReadBudget": "0"}
+}
+
 func (s *Stack) startEngine(ctx context.Context, opts *Options) (err error) {
+	defaults := onALaptop()
+	maps.Copy(defaults, opts.Defaults)
+	opts.Defaults = defaults
 	s.Engine, err = local.Start(ctx, local.Options{
 		Template: opts.Template, TemplateFile: opts.TemplateFile, StackName: Name(cmp.Or(opts.Parameters["Stage"], opts.Defaults["Stage"], "dev")), Parameters: opts.Parameters, Defaults: opts.Defaults,
 		Port: opts.Port, APIPort: opts.APIPort, StateDir: opts.StateDir, Passphrase: opts.Passphrase, TrailDelay: opts.TrailDelay,
