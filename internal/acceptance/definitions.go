@@ -291,7 +291,7 @@ func readsAreLazy(r *run) error {
 // contextsAreSeparate deploys where there is no account and no network, and
 // looks at what imports what.
 func contextsAreSeparate(r *run) error {
-	s := r.up("--no-database") // has no credentials, and no proxy
+	s := r.up("--no-database") // has no credentials, and no network
 	imports := r.goList("./functions/*/bootstrap", "./runtime/secrets", "./runtime/invalidation")
 	return errors.Join(
 		s.sh("rekey list").shows("database-credentials", "external-api-keys", "jwt-configuration"),

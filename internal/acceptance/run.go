@@ -105,6 +105,7 @@ func (r *run) shell(input, commands string, env ...string) output {
 	cmd.Dir, cmd.Env, cmd.WaitDelay = r.dir, userEnv(r.bench, r.dir, env...), time.Second
 	var stdout, stderr bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(input), &stdout, &stderr
+	defer inGroup(cmd)()
 	err := cmd.Run()
 	if _, exited := errors.AsType[*exec.ExitError](err); err != nil && (!exited || r.ctx.Err() != nil) {
 		return output{fault: fmt.Errorf("%s: %w", oneLine(commands), err)}

@@ -113,15 +113,22 @@ func textsComeBack(r *run) error {
 	s := r.shop()
 	texts := []string{"sk_live_plain", "  spaces \t", "\"quoted\" 'both' \\ ways", "two\nlines\r\n", "пароль-値-🔑", "<&>\u2028", `{"not":"parsed"}`, "null"}
 	var errs []error
-	var names, want []string
+	var names []string
 	for i, text := range texts {
 		name := fmt.Sprintf("m22-%d", i)
 		errs = append(errs, s.make(name, marshal(text)))
-		names, want = append(names, "dev-"+name), append(want, text)
+		names = append(names, "dev-"+name)
 	}
-	got := s.sh("aws secretsmanager batch-get-secret-value --secret-id-list " + strings.Join(names, " ") +
-		" --query 'sort_by(SecretValues, &Name)[].SecretString' --output json")
-	return errors.Join(append(errs, got.went(), sameJSON(got.out, marshal(want)))...)
+	var got struct{ SecretValues []struct{ Name, SecretString string } }
+	err := s.aws("secretsmanager", "secretsmanager.BatchGetSecretValue", marshal(map[string]any{"SecretIdList": names})).answer().into(&got)
+	read := make(map[string]string)
+	for _, v := range got.SecretValues {
+		read[v.Name] = v.SecretString
+	}
+	for i, name := range names {
+		errs = append(errs, equal("the text", fmt.Sprintf("%q", read[name]), fmt.Sprintf("%q", texts[i])))
+	}
+	return errors.Join(append(errs, err)...)
 }
 
 func storedIsCurrent(r *run) error {
