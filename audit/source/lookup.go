@@ -96,10 +96,11 @@ func (s slice) name(of string) string {
 }
 
 const (
-	// history is how far the event history goes back.
-	history = 90 * 24 * time.Hour
-	// settled is how late an event may come into it.
-	settled = time.Hour
+	// History is how far the event history goes back.
+	History = 90 * 24 * time.Hour
+	// Settled is how old a time must be for its events to be all there: AWS
+	// promises them within a quarter of an hour, and this leaves room.
+	Settled = time.Hour
 )
 
 // slices lists what to look up. Changes of keys are so rare that a call for each
@@ -116,7 +117,7 @@ func (e *Events) slices(now time.Time) (list []slice) {
 		return append(list, e.slice(from, to)...)
 	}
 	const day = 24 * time.Hour
-	if earliest := now.Add(-history); from.Before(earliest) {
+	if earliest := now.Add(-History); from.Before(earliest) {
 		from = earliest
 	}
 	if to.IsZero() || to.After(now) {
@@ -139,7 +140,7 @@ func (e *Events) slice(from, to time.Time) (list []slice) {
 // bounds are the times of a slice, given the present.
 func (s slice) bounds(now time.Time) (from, to time.Time) {
 	if from, to = s.from, s.to; from.IsZero() {
-		from = now.Add(-history)
+		from = now.Add(-History)
 	}
 	if to.IsZero() || to.After(now) {
 		to = now
@@ -169,7 +170,7 @@ func (e *Events) Records(ctx context.Context) iter.Seq2[json.RawMessage, error] 
 		}
 		for _, s := range r.todo {
 			err := r.lookUp(ctx, s, yield)
-			if err == nil && !s.to.IsZero() && s.to.Before(now.Add(-settled)) {
+			if err == nil && !s.to.IsZero() && s.to.Before(now.Add(-Settled)) {
 				err = e.opts.Checkpoint.finish(s.name(e.opts.Name))
 			}
 			switch {

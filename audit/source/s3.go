@@ -54,6 +54,35 @@ func S3(client S3Client, location string, optFns ...func(*LogsOptions)) (*Logs, 
 	return l, nil
 }
 
+// Objects returns the records of log files of a bucket that are named by their
+// keys, in whatever folders they lie. They are read as those of [S3] are; one
+// that is not there is left out with an [audit.SkippedError]. It needs
+// s3:GetObject, and lists nothing.
+func Objects(client S3Client, bucket string, keys []string, optFns ...func(*LogsOptions)) *Logs {
+	l := new(Logs)
+	for _, fn := range optFns {
+		fn(&l.opts)
+	}
+	l.opts.Workers = cmp.Or(max(l.opts.Workers, 0), max(min(atOnce, len(keys)), 1))
+	l.shelf = named{&objects{client: client, bucket: bucket, opts: &l.opts}, keys}
+	return l
+}
+
+// named is the shelf of a few objects of a bucket.
+type named struct {
+	*objects
+	keys []string
+}
+
+func (n named) list(_ context.Context, add adder, _ func(string, error)) error {
+	for _, key := range n.keys {
+		if err := add(n.uri(key), -1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // atOnce is how many files are read, and Regions listed, at once.
 const atOnce = 8
 

@@ -11,7 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"github.com/rekey-go/rekey/audit"
-	"github.com/rekey-go/rekey/audit/source"
+	function "github.com/rekey-go/rekey/functions/audit"
 )
 
 // join adds to the records of an account what Secrets Manager says of its
@@ -22,26 +22,12 @@ func (a *app) join(ctx context.Context, opts *audit.Options) error {
 	if err != nil {
 		return err
 	}
-	// Leases first: a consumer that moves on in between is then on the newer
-	// side of the two.
-	leases, err := a.bulletin(cfg).AllLeases(ctx)
-	if err != nil {
-		a.note("the report is without the consumers' leases: %v", a.explain(err))
-	} else {
-		opts.Leases = []audit.Lease{}
-		for _, held := range leases {
-			for _, l := range held {
-				opts.Leases = append(opts.Leases, audit.Lease(l))
-			}
-		}
+	account := function.Account{Board: a.bulletin(cfg), Secrets: secretsmanager.NewFromConfig(cfg)}
+	if onThisMachine(os.Getenv("AWS_ENDPOINT_URL")) {
+		account.PerSecond = -1 // the engine has no limit to keep to
 	}
-	opts.Inventory, err = source.Inventory(ctx, secretsmanager.NewFromConfig(cfg), func(o *source.InventoryOptions) {
-		if onThisMachine(os.Getenv("AWS_ENDPOINT_URL")) {
-			o.PerSecond = -1 // the engine has no limit to keep to
-		}
-	})
-	if err != nil {
-		a.note("the report is without what Secrets Manager says of the secrets: %v", a.explain(err))
+	for _, m := range account.Join(ctx, opts) {
+		a.note("the report is without %s: %v", m.What, a.explain(m.Err))
 	}
 	return ctx.Err()
 }

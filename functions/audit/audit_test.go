@@ -21,6 +21,7 @@ import (
 	"github.com/rekey-go/rekey/internal/local/dynamodb"
 	"github.com/rekey-go/rekey/internal/local/events"
 	"github.com/rekey-go/rekey/internal/local/iam"
+	"github.com/rekey-go/rekey/internal/local/s3"
 	store "github.com/rekey-go/rekey/internal/local/secretsmanager"
 	"github.com/rekey-go/rekey/internal/local/wire"
 	"github.com/rekey-go/rekey/runtime/invalidation"
@@ -42,16 +43,25 @@ func (q queue) Deliver(_, body string, _ map[string]any) error {
 
 // An engine has what the function works on.
 type engine struct {
-	url   string
-	clock *clock.Clock
-	queue queue
+	url     string
+	clock   *clock.Clock
+	queue   queue
+	objects *s3.Service
 }
 
 func start(t *testing.T) *engine {
 	t.Helper()
-	e := &engine{clock: clock.New(), queue: make(queue, 10)}
+	return startLate(t, 0)
+}
+
+// startLate starts an engine whose event history is late.
+func startLate(t *testing.T, delay time.Duration) *engine {
+	t.Helper()
+	e := &engine{clock: clock.New(), queue: make(queue, 100)}
+	e.objects = s3.New(e.clock.Now)
+	objects := e.objects.Wire()
 	e.clock.Freeze()
-	trail, err := cloudtrail.New(cloudtrail.Options{Account: account, Region: region, Clock: e.clock})
+	trail, err := cloudtrail.New(cloudtrail.Options{Account: account, Region: region, Clock: e.clock, Delay: delay})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +81,7 @@ func start(t *testing.T) *engine {
 		t.Fatal(err)
 	}
 	server := httptest.NewServer(wire.NewFront(wire.FrontOptions{
-		Account: account, Region: region, Now: e.clock.Now, Identify: iam.NewKeys(account).Lookup, Recorder: trail,
+		Account: account, Region: region, Now: e.clock.Now, Identify: iam.NewKeys(account).Lookup, Recorder: trail, Objects: &objects,
 	}, trail.Wire(), buses.Wire(), values.Wire(), tables.Wire()))
 	t.Cleanup(server.Close)
 	e.url = server.URL
@@ -118,6 +128,9 @@ func (e *engine) subscribe(t *testing.T) {
 	}
 }
 
+// onlyTheBus is the environment of a function without a bucket.
+func onlyTheBus(name string) string { return map[string]string{"REKEY_BUS": bus}[name] }
+
 func TestALaggardIsReportedAndPublished(t *testing.T) {
 	t.Parallel()
 	e := start(t)
@@ -140,7 +153,7 @@ func TestALaggardIsReportedAndPublished(t *testing.T) {
 	}
 	read := e.clock.Now().UTC().Truncate(time.Second)
 
-	handler, err := audit.New(e.as("audit"), func(name string) string { return map[string]string{"REKEY_BUS": bus}[name] })
+	handler, err := audit.New(e.as("audit"), onlyTheBus)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,7 +202,7 @@ func TestALaggardIsReportedAndPublished(t *testing.T) {
 func TestAScheduledEventAsksForTheLastDay(t *testing.T) {
 	t.Parallel()
 	e := start(t)
-	handler, err := audit.New(e.as("audit"), func(string) string { return bus })
+	handler, err := audit.New(e.as("audit"), onlyTheBus)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,7 +224,7 @@ func TestRefusedInvocations(t *testing.T) {
 	if _, err := audit.New(aws.Config{}, func(string) string { return "" }); err == nil {
 		t.Error("New without REKEY_BUS: no error")
 	}
-	handler, err := audit.New(start(t).as("audit"), func(string) string { return bus })
+	handler, err := audit.New(start(t).as("audit"), onlyTheBus)
 	if err != nil {
 		t.Fatal(err)
 	}

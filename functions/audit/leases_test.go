@@ -31,7 +31,13 @@ const leaseTime = time.Minute
 
 func newPipeline(t *testing.T) *pipeline {
 	t.Helper()
-	p := &pipeline{engine: start(t)}
+	return on(t, start(t))
+}
+
+// on makes a pipeline on an engine.
+func on(t *testing.T, e *engine) *pipeline {
+	t.Helper()
+	p := &pipeline{engine: e}
 	client := dynamodb.NewFromConfig(p.as("ops"))
 	_, err := client.CreateTable(t.Context(), &dynamodb.CreateTableInput{
 		TableName: aws.String("bulletin"), BillingMode: types.BillingModePayPerRequest,

@@ -75,6 +75,7 @@ func TestBucketsAskIAM(t *testing.T) {
 		{"a read of its own", get(caller, "mine/a"), ""},
 		{"a read of another", get(caller, "other"), "s3:GetObject"},
 		{"a read that the bucket refuses", get(admin, "sealed"), "s3:GetObject"},
+		{"a read of what is not there, which it may not list", get(caller, "mine/none"), "s3:ListBucket"},
 		{"a write of its own", put("mine/c"), ""},
 		{"a write elsewhere", put("other"), "s3:PutObject"},
 		{"a list of its own", list("mine/"), ""},
@@ -152,5 +153,29 @@ func TestABucketPolicyIsOneThatCanBeRead(t *testing.T) {
 	_, err := objects.PutBucketPolicy(t.Context(), &s3.PutBucketPolicyInput{Bucket: aws.String("reports"), Policy: aws.String(`{"Statement":[{"Effect":"Maybe"}]}`)})
 	if refusal, ok := errors.AsType[smithy.APIError](err); !ok || refusal.ErrorCode() != "MalformedPolicy" {
 		t.Errorf("a policy that cannot be read: %v, want MalformedPolicy", err)
+	}
+}
+
+func TestAStackLeavesABucketThatItRetainsAndItsSuccessorMakesAnother(t *testing.T) {
+	t.Parallel()
+	const body = `
+Resources:
+  Reports: {Type: AWS::S3::Bucket, DeletionPolicy: Retain}
+Outputs:
+  Bucket: {Value: !Ref Reports}
+`
+	a := newAccount(t)
+	_, st := a.change(t, create("two", body))
+	if _, err := a.stacks.DeleteStack(t.Context(), &cloudformation.DeleteStackInput{StackName: new("two")}); err != nil {
+		t.Fatal(err)
+	}
+	if got := a.settled(t, *st.StackId); got.StackStatus != cloudformationtypes.StackStatusDeleteComplete {
+		t.Fatalf("the stack is %s, want DELETE_COMPLETE", got.StackStatus)
+	}
+	if !a.Objects.Has(aws.ToString(st.Outputs[0].OutputValue)) {
+		t.Error("the bucket went with its stack")
+	}
+	if _, again := a.change(t, create("two", body)); aws.ToString(again.Outputs[0].OutputValue) == aws.ToString(st.Outputs[0].OutputValue) {
+		t.Errorf("the next stack took the bucket %s over", aws.ToString(st.Outputs[0].OutputValue))
 	}
 }

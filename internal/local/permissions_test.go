@@ -228,10 +228,37 @@ func (p permission) use(t *testing.T, e *local.Engine, all map[int][]permission)
 		}
 	case "lambda":
 		target, input = "secretsmanager.RotateSecret", map[string]any{"SecretId": rotatedBy[name]}
+	case "s3":
+		p.useObject(t, e, key)
+		return
 	case "cloudtrail":
 		target, input = "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101."+operation, map[string]any{}
 	}
 	_, _ = post(t, e, key, target, input) // the report says what became of it
+}
+
+// useObject writes or reads an object that the permission is for. Who may not
+// list a bucket is refused an object that is not there.
+func (p permission) useObject(t *testing.T, e *local.Engine, accessKey string) {
+	t.Helper()
+	method := http.MethodGet
+	if p.action == "s3:PutObject" {
+		method = http.MethodPut
+	}
+	name := strings.TrimPrefix(p.resource, "arn:aws:s3:::")
+	if p.action == "s3:ListBucket" {
+		name += "/state/*"
+	}
+	req, err := http.NewRequestWithContext(t.Context(), method, e.Endpoint()+"/"+strings.Replace(name, "*", "none", 1), strings.NewReader("x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential="+accessKey+"/20260101/us-east-1/s3/aws4_request")
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = res.Body.Close() // the report says what became of it
 }
 
 // rotatedBy are secrets by the functions that rotate them.

@@ -288,6 +288,20 @@ func (e *deployment) makeTable(r template.Resource) error {
 
 func bucketARN(bucket string) string { return "arn:aws:s3:::" + bucket }
 
+// bucketFor is the name of a bucket that the template does not name: one that is
+// free, as a former stack may have left its own.
+func (e *deployment) bucketFor(id string) string {
+	if kept := e.kept[id]; kept != "" {
+		return kept
+	}
+	base := strings.ToLower(e.nameFor(id))
+	name := base
+	for n := 2; e.Objects.Has(name); n++ {
+		name = fmt.Sprintf("%s-%d", base, n)
+	}
+	return name
+}
+
 // makeBucket makes a bucket. What else the template says of it has no effect.
 func (e *deployment) makeBucket(r template.Resource) error {
 	var p struct {
@@ -296,7 +310,7 @@ func (e *deployment) makeBucket(r template.Resource) error {
 	if err := e.plan.Properties(r.ID, &p); err != nil {
 		return err
 	}
-	name := cmp.Or(p.BucketName, strings.ToLower(e.nameFor(r.ID)))
+	name := cmp.Or(p.BucketName, e.bucketFor(r.ID))
 	if e.strict && e.kept[r.ID] != name && e.Objects.Has(name) {
 		return refused(r, wire.Errorf("BucketAlreadyOwnedByYou", "Your previous request to create the named bucket succeeded and you already own it."))
 	}

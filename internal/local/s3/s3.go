@@ -115,7 +115,21 @@ func (s *Service) RemoveBucket(bucket string) error {
 
 // Wire is the service as the front door takes it.
 func (s *Service) Wire() wire.ObjectStore {
-	return wire.ObjectStore{Handler: s, Identify: identify}
+	return wire.ObjectStore{Handler: s, Identify: s.identify}
+}
+
+// identify tells what a request asks for. Whoever asks for an object that is not
+// there is told so only where they may list the bucket, as on S3.
+func (s *Service) identify(r *http.Request) wire.ObjectCall {
+	asked := identify(r)
+	bucket, key := split(r.URL.Path)
+	if key == "" || asked.Operation != "GetObject" && asked.Operation != "HeadObject" || !s.Has(bucket) {
+		return asked
+	}
+	if _, err := s.backend.HeadObject(bucket, key); gofakes3.HasErrorCode(err, gofakes3.ErrNoSuchKey) {
+		asked.Needs = append(asked.Needs, wire.Need{Action: "s3:ListBucket", Resource: "arn:aws:s3:::" + bucket})
+	}
+	return asked
 }
 
 // ServeHTTP answers one request, whose path is the bucket and the object.

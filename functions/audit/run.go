@@ -1,0 +1,248 @@
+package audit
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"time"
+
+	"github.com/rekey-go/rekey/audit"
+	"github.com/rekey-go/rekey/audit/source"
+)
+
+const (
+	// slice is how much time is looked up between two writings of the state: as
+	// much as a run that is killed has to look up again.
+	slice = 6 * time.Hour
+	// remembered is how long a published finding is known that no report has.
+	remembered = 7 * day
+	// attempts is how often a run begins again that is overtaken: each time,
+	// another one came further.
+	attempts = 50
+)
+
+// A run goes on where the last one ended. Its steps are in an order in which it
+// may be killed after each: what was read is kept before the state says so, and
+// the state says last of all what was reported and published.
+type run struct {
+	*function
+	now   time.Time
+	name  time.Time // what its report is called by
+	state *state
+	sent  map[string]bool // the findings that this run published
+	late  bool            // whether reading events had to stop
+	since time.Time       // where the report before ended
+}
+
+// goOn makes the report that comes after the last one.
+func (f *function) goOn(ctx context.Context, req request) (json.RawMessage, error) {
+	r := &run{function: f, now: req.now(), name: req.Time, sent: make(map[string]bool)}
+	if r.name.IsZero() {
+		r.name = r.now
+	}
+	report, err := r.attempt(ctx)
+	for n := 1; n < attempts && errors.Is(err, errOvertaken); n++ {
+		report, err = r.attempt(ctx)
+	}
+	if report != nil {
+		figures := figuresOf(report, f.stage, r.since)
+		figures.high = len(r.sent)
+		f.tell(ctx, report, figures, len(r.sent))
+	}
+	switch {
+	case err != nil:
+		return nil, err
+	case r.late: // Lambda invokes it again
+		return nil, fmt.Errorf("the time was not enough for all events: they were read up to %s", report.Coverage.To.Format(time.RFC3339))
+	}
+	return answer(report)
+}
+
+// attempt does it, unless another run comes first.
+func (r *run) attempt(ctx context.Context) (*audit.Report, error) {
+	var err error
+	if r.state, err = r.store.load(ctx); err != nil {
+		return nil, err
+	}
+	r.since = r.state.Reported
+	reading, cancel := r.reading(ctx)
+	defer cancel()
+	if err := r.catchUp(ctx, reading); err != nil {
+		return nil, err
+	}
+	report, err := r.report(ctx, reading)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.store.keepReport(ctx, r.name, report); err != nil {
+		return report, err
+	}
+	unpublished := r.news(report)
+	sent, err := r.publish(ctx, report, unpublished)
+	for _, k := range sent {
+		r.sent[k] = true
+	}
+	r.finish(report)
+	return report, errors.Join(err, r.store.save(ctx, r.state))
+}
+
+// reading is the time in which events may be read: the rest is for the report.
+func (r *run) reading(ctx context.Context) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithDeadline(ctx, deadline.Add(-r.spare))
+}
+
+// isOver reports whether an error means that the time for reading is over. The
+// limit of calls says so ahead of time, as soon as the next one would be late.
+func isOver(reading context.Context, err error) bool {
+	deadline, ok := reading.Deadline()
+	return err != nil && ok && time.Until(deadline) < time.Second
+}
+
+// catchUp keeps the events that are all there by now, slice by slice. What came
+// in after them is for the report too, and is looked up again by the next run.
+func (r *run) catchUp(ctx, reading context.Context) error {
+	st := r.state
+	if st.Through.IsZero() {
+		st.Through = r.now.Add(-r.span).UTC().Truncate(time.Second)
+	}
+	if first := r.now.Add(-source.History).UTC().Truncate(time.Second); st.Through.Before(first) {
+		st.Through = first // the report finds that there is a gap
+	}
+	settled := r.now.Add(-source.Settled).UTC().Truncate(time.Second)
+	for st.Through.Before(settled) {
+		from, to := st.Through, st.Through.Add(slice)
+		if to.After(settled) {
+			to = settled
+		}
+		kept, err := r.store.keepRecords(reading, r.lookup(from, to), from, to)
+		if r.late = isOver(reading, err); r.late && ctx.Err() == nil {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		st.Segments, st.Through = append(st.Segments, kept), to
+		if err := r.store.save(ctx, st); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// report is of the time since the last one, and of the span at least.
+func (r *run) report(ctx, reading context.Context) (*audit.Report, error) {
+	opts := audit.Options{From: r.now.Add(-r.span), To: r.now, Now: r.now, Baseline: r.state.Baseline}
+	if !r.state.Reported.IsZero() && r.state.Reported.Before(opts.From) {
+		opts.From = r.state.Reported
+	}
+	missing := r.account.Join(ctx, &opts)
+	kept := r.state.after(opts.From)
+	missing = append(missing, gaps(kept, opts.From)...)
+	sources := []audit.Source{r.store.records(kept)}
+	if r.late {
+		opts.To = r.state.Through
+		missing = append(missing, &audit.SkippedError{What: "the events since " + opts.To.Format(time.RFC3339), Err: context.DeadlineExceeded})
+	} else {
+		sources = append(sources, &inTime{run: r, reading: reading, src: r.lookup(r.state.Through, r.now)})
+	}
+	return audit.Summarize(ctx, source.Join(append(sources, without(missing))...), opts)
+}
+
+// after lists the segments that have events of a time or later.
+func (st *state) after(from time.Time) (list []segment) {
+	for _, s := range st.Segments {
+		if !s.To.Before(from) {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// gaps are the times without events between segments: those that the event
+// history had forgotten when it was asked.
+func gaps(list []segment, from time.Time) (missing []*audit.SkippedError) {
+	for _, s := range list {
+		if s.From.After(from.Add(time.Second)) {
+			missing = append(missing, &audit.SkippedError{
+				What: "the events from " + from.UTC().Format(time.RFC3339) + " to " + s.From.Format(time.RFC3339),
+				Err:  errors.New("they were not read while the event history had them"),
+			})
+		}
+		from = s.To
+	}
+	return missing
+}
+
+// news lists the grave findings that no run has published.
+func (r *run) news(report *audit.Report) []audit.Finding {
+	return slices.DeleteFunc(grave(report), func(f audit.Finding) bool {
+		k := key(&f)
+		return r.sent[k] || !r.state.Published[k].IsZero()
+	})
+}
+
+// finish notes what was reported.
+func (r *run) finish(report *audit.Report) {
+	st := r.state
+	for _, f := range grave(report) {
+		if k := key(&f); r.sent[k] || !st.Published[k].IsZero() {
+			st.Published[k] = r.now.UTC()
+		}
+	}
+	for k, last := range st.Published {
+		if r.now.Sub(last) > remembered {
+			delete(st.Published, k)
+		}
+	}
+	st.Baseline, st.Reported = report.Baseline, report.Coverage.To
+	st.Segments = st.after(r.now.Add(-r.span))
+}
+
+// without is a source without records, that says what else is missing.
+type without []*audit.SkippedError
+
+// Records yields an error for each.
+func (w without) Records(context.Context) iter.Seq2[json.RawMessage, error] {
+	return func(yield func(json.RawMessage, error) bool) {
+		for _, missing := range w {
+			if !yield(nil, missing) {
+				return
+			}
+		}
+	}
+}
+
+// inTime is a source that ends with the time for reading, and says so.
+type inTime struct {
+	run     *run
+	reading context.Context //nolint:containedctx // that of reading, within that of the report.
+	src     audit.Source
+}
+
+// Records yields those that can be had in time.
+func (s *inTime) Records(ctx context.Context) iter.Seq2[json.RawMessage, error] {
+	return func(yield func(json.RawMessage, error) bool) {
+		for raw, err := range s.src.Records(s.reading) {
+			if isOver(s.reading, err) && ctx.Err() == nil {
+				s.run.late = true
+				yield(nil, &audit.SkippedError{What: "some events since " + s.run.state.Through.Format(time.RFC3339), Err: context.DeadlineExceeded})
+				return
+			}
+			if !yield(raw, err) {
+				return
+			}
+		}
+	}
+}
+
+var (
+	_ audit.Source = without(nil)
+	_ audit.Source = (*inTime)(nil)
+)
