@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/klauspost/compress/gzip"
 
@@ -23,7 +24,7 @@ func Pack(ctx context.Context, w io.Writer, src audit.Source) (records int, err 
 		if !isWanted(raw) {
 			continue
 		}
-		if _, err := zip.Write(append(raw[:len(raw):len(raw)], '\n')); err != nil {
+		if _, err := zip.Write(append(slices.Clip(raw), '\n')); err != nil {
 			return records, fmt.Errorf("packing records: %w", err)
 		}
 		records++

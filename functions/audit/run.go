@@ -33,7 +33,8 @@ type run struct {
 	name  time.Time // what its report is called by
 	state *state
 	sent  map[string]bool // the findings that this run published
-	late  bool            // whether reading events had to stop
+	until time.Time       // when reading events has to stop; zero if it need not
+	late  bool            // whether it had to
 	since time.Time       // where the report before ended
 }
 
@@ -42,6 +43,9 @@ func (f *function) goOn(ctx context.Context, req request) (json.RawMessage, erro
 	r := &run{function: f, now: req.now(), name: req.Time, sent: make(map[string]bool)}
 	if r.name.IsZero() {
 		r.name = r.now
+	}
+	if deadline, ok := ctx.Deadline(); ok {
+		r.until = deadline.Add(-f.spare)
 	}
 	report, err := r.attempt(ctx)
 	for n := 1; n < attempts && errors.Is(err, errOvertaken); n++ {
@@ -68,12 +72,10 @@ func (r *run) attempt(ctx context.Context) (*audit.Report, error) {
 		return nil, err
 	}
 	r.since = r.state.Reported
-	reading, cancel := r.reading(ctx)
-	defer cancel()
-	if err := r.catchUp(ctx, reading); err != nil {
+	if err := r.catchUp(ctx); err != nil {
 		return nil, err
 	}
-	report, err := r.report(ctx, reading)
+	report, err := r.report(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -89,25 +91,27 @@ func (r *run) attempt(ctx context.Context) (*audit.Report, error) {
 	return report, errors.Join(err, r.store.save(ctx, r.state))
 }
 
-// reading is the time in which events may be read: the rest is for the report.
+// reading is the context in which events are read: the rest of the time is for
+// the report.
 func (r *run) reading(ctx context.Context) (context.Context, context.CancelFunc) {
-	deadline, ok := ctx.Deadline()
-	if !ok {
+	if r.until.IsZero() {
 		return context.WithCancel(ctx)
 	}
-	return context.WithDeadline(ctx, deadline.Add(-r.spare))
+	return context.WithDeadline(ctx, r.until)
 }
 
-// isOver reports whether an error means that the time for reading is over. The
-// limit of calls says so ahead of time, as soon as the next one would be late.
-func isOver(reading context.Context, err error) bool {
-	deadline, ok := reading.Deadline()
-	return err != nil && ok && time.Until(deadline) < time.Second
+// isOver reports whether an error of reading means that the time for it is over.
+// The limit of calls says so ahead of time, as soon as the next one would be
+// late.
+func (r *run) isOver(ctx context.Context, err error) bool {
+	return err != nil && ctx.Err() == nil && !r.until.IsZero() && time.Until(r.until) < time.Second
 }
 
 // catchUp keeps the events that are all there by now, slice by slice. What came
 // in after them is for the report too, and is looked up again by the next run.
-func (r *run) catchUp(ctx, reading context.Context) error {
+func (r *run) catchUp(ctx context.Context) error {
+	reading, cancel := r.reading(ctx)
+	defer cancel()
 	st := r.state
 	if st.Through.IsZero() {
 		st.Through = r.now.Add(-r.span).UTC().Truncate(time.Second)
@@ -122,7 +126,7 @@ func (r *run) catchUp(ctx, reading context.Context) error {
 			to = settled
 		}
 		kept, err := r.store.keepRecords(reading, r.lookup(from, to), from, to)
-		if r.late = isOver(reading, err); r.late && ctx.Err() == nil {
+		if r.late = r.isOver(ctx, err); r.late {
 			return nil
 		}
 		if err != nil {
@@ -137,7 +141,7 @@ func (r *run) catchUp(ctx, reading context.Context) error {
 }
 
 // report is of the time since the last one, and of the span at least.
-func (r *run) report(ctx, reading context.Context) (*audit.Report, error) {
+func (r *run) report(ctx context.Context) (*audit.Report, error) {
 	opts := audit.Options{From: r.now.Add(-r.span), To: r.now, Now: r.now, Baseline: r.state.Baseline}
 	if !r.state.Reported.IsZero() && r.state.Reported.Before(opts.From) {
 		opts.From = r.state.Reported
@@ -150,7 +154,7 @@ func (r *run) report(ctx, reading context.Context) (*audit.Report, error) {
 		opts.To = r.state.Through
 		missing = append(missing, &audit.SkippedError{What: "the events since " + opts.To.Format(time.RFC3339), Err: context.DeadlineExceeded})
 	} else {
-		sources = append(sources, &inTime{run: r, reading: reading, src: r.lookup(r.state.Through, r.now)})
+		sources = append(sources, inTime{r, r.lookup(r.state.Through, r.now)})
 	}
 	return audit.Summarize(ctx, source.Join(append(sources, without(missing))...), opts)
 }
@@ -221,16 +225,17 @@ func (w without) Records(context.Context) iter.Seq2[json.RawMessage, error] {
 
 // inTime is a source that ends with the time for reading, and says so.
 type inTime struct {
-	run     *run
-	reading context.Context //nolint:containedctx // that of reading, within that of the report.
-	src     audit.Source
+	run *run
+	audit.Source
 }
 
 // Records yields those that can be had in time.
-func (s *inTime) Records(ctx context.Context) iter.Seq2[json.RawMessage, error] {
+func (s inTime) Records(ctx context.Context) iter.Seq2[json.RawMessage, error] {
 	return func(yield func(json.RawMessage, error) bool) {
-		for raw, err := range s.src.Records(s.reading) {
-			if isOver(s.reading, err) && ctx.Err() == nil {
+		reading, cancel := s.run.reading(ctx)
+		defer cancel()
+		for raw, err := range s.Source.Records(reading) {
+			if s.run.isOver(ctx, err) {
 				s.run.late = true
 				yield(nil, &audit.SkippedError{What: "some events since " + s.run.state.Through.Format(time.RFC3339), Err: context.DeadlineExceeded})
 				return
@@ -241,8 +246,3 @@ func (s *inTime) Records(ctx context.Context) iter.Seq2[json.RawMessage, error] 
 		}
 	}
 }
-
-var (
-	_ audit.Source = without(nil)
-	_ audit.Source = (*inTime)(nil)
-)

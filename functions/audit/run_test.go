@@ -2,7 +2,6 @@ package audit_test
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
@@ -263,7 +262,7 @@ func TestAFaultAtEachCallLosesNothing(t *testing.T) {
 	t.Parallel()
 	faults := map[string]func(*http.Request) (*http.Response, error){
 		"is refused": func(r *http.Request) (*http.Response, error) {
-			return &http.Response{StatusCode: 503, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
+			return &http.Response{StatusCode: http.StatusServiceUnavailable, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
 		},
 		"loses its answer": func(r *http.Request) (*http.Response, error) {
 			res, err := direct.RoundTrip(r)
@@ -346,25 +345,4 @@ func (d *daily) secretOf(t *testing.T, r *report.Report) *report.Secret {
 		t.Fatalf("the report has no %s: %+v", d.board.secret, r.Coverage)
 	}
 	return &r.Secrets[i]
-}
-
-// text is an object's content, unpacked.
-func (d *daily) text(t *testing.T, key string) string {
-	t.Helper()
-	body, err := d.objects.Object(bucket, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !strings.HasSuffix(key, ".gz") {
-		return string(body)
-	}
-	zip, err := gzip.NewReader(bytes.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := io.ReadAll(zip)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
 }
