@@ -34,10 +34,11 @@ type Package struct {
 	// functions/login/bootstrap, or of a layer's content, as in
 	// dist/layers/rekey-agent.
 	CodeURI string
-	// Program is the bootstrap, and Hash its SHA-256 in hex, which names the
-	// package too: it is made of nothing else.
+	// Program is the bootstrap, or the extension.
 	Program []byte
-	Hash    string
+	// Hash is the SHA-256, in hex, of the program and of its place in the
+	// package. It names the package, which is made of nothing else.
+	Hash string
 }
 
 // Zip makes the package's file.
@@ -124,15 +125,19 @@ func buildOne(ctx context.Context, from Source, uri string) (Package, error) {
 	if err != nil {
 		return Package{}, fmt.Errorf("reading the program of %s: %w", uri, err)
 	}
-	return Package{CodeURI: uri, Program: program, Hash: hash(program)}, nil
+	return Package{CodeURI: uri, Program: program, Hash: hash([]byte(u.entry), []byte{0}, program)}, nil
 }
 
 // name tells checkouts apart.
 func name(root string) string { return filepath.Base(root) + "-" + hash([]byte(root))[:8] }
 
-func hash(data []byte) string {
-	sum := sha256.Sum256(data)
-	return hex.EncodeToString(sum[:])
+// hash is the SHA-256 of parts, in hex.
+func hash(parts ...[]byte) string {
+	sum := sha256.New()
+	for _, part := range parts {
+		sum.Write(part)
+	}
+	return hex.EncodeToString(sum.Sum(nil))
 }
 
 // compile builds a program as AWS Lambda wants it. The go command leaves a

@@ -258,6 +258,27 @@ func TestThePackagesAreSmall(t *testing.T) {
 	}
 }
 
+// TestAPackageIsNamedByAllThatIsInIt has one program in the place of a function,
+// of another, and of an extension: the functions share a package, which the layer
+// cannot.
+func TestAPackageIsNamedByAllThatIsInIt(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for _, file := range []string{"functions/a/bootstrap/bootstrap", "functions/b/bootstrap/bootstrap", "layers/c/extensions/c"} {
+		path := filepath.Join(dir, filepath.FromSlash(file))
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte("a program"), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p, err := deploy.Build(t.Context(), deploy.Source{Artifacts: dir}, []string{"functions/a/bootstrap", "functions/b/bootstrap", "dist/layers/c"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p[0].Hash != p[1].Hash || p[0].Hash == p[2].Hash {
+		t.Errorf("the packages are named %s, %s and %s", p[0].Hash, p[1].Hash, p[2].Hash)
+	}
+}
+
 func must(dir string, err error) string {
 	if err != nil {
 		panic(err)
