@@ -27,7 +27,7 @@ func statements() []statement {
 	written := slices.Concat(
 		definitionStatements(), storeStatements(), loginStatements(), deployStatements(), chargeStatements(),
 		runtimeStatements(),
-		cacheStatements(), stepStatements(), rotationStatements(),
+		cacheStatements(), stepStatements(), rotationStatements(), tokenStatements(), outsideStatements(), priceStatements(), faultStatements(),
 	)
 	all := make([]statement, last)
 	for i := range all {

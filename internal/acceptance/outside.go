@@ -1,0 +1,153 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os/exec"
+	"strings"
+)
+
+// outsideStatements are about setting values past Rekey: by the console, the aws
+// CLI, Terraform and CloudFormation; and about stages, which are in the names
+// that these use.
+func outsideStatements() []statement {
+	return []statement{
+		{"M72", "a value that is edited in the console is announced, and used at once", consoleEditsAreUsed},
+		{"M73", "code says database-credentials, and the aws CLI finds it as dev-database-credentials", namesHaveTheStage},
+		{"M74", "a stage is chosen by name, and nothing of one is in another", stagesAreApart},
+		{"M75", "put-secret-value of the aws CLI works as it is written", cliExampleWorks},
+		{"M76", "the calls that Terraform makes for a secret and its version work, also when repeated", terraformWorks},
+		{"M77", "the template is one for CloudFormation, by cfn-lint and by SAM's own translator", templateIsCloudFormation},
+	}
+}
+
+// consoleEditsAreUsed makes the call of the console's button Save.
+func consoleEditsAreUsed(r *run) error {
+	s := r.up("--no-database", "--parameter", "CheckInterval=200ms")
+	var before, after struct{ VersionID string }
+	heard := s.listen()
+	edited := `{"stripe":"sk_test_2","sendgrid":"SG.1.sample"}`
+	err := errors.Join(
+		s.store("external-api-keys", keysValue),
+		s.call("GET", "/protected", "").into(&before),
+		s.aws("secretsmanager", "secretsmanager.UpdateSecret", marshal(map[string]string{
+			"SecretId": "dev-external-api-keys", "SecretString": edited, "ClientRequestToken": newID(),
+		})).answer().into(&after),
+		s.until(func() error {
+			return s.call("GET", "/protected", "").like(200, `"stale":false,"versionId":"`+after.VersionID+`"`)
+		}),
+	)
+	value, unread := s.current("external-api-keys")
+	return errors.Join(err, unread, sameJSON(value, edited),
+		equal("whether it is another version", before.VersionID != "" && before.VersionID != after.VersionID, true),
+		heard().shows("Secret Label Updated", "AWSCURRENT", after.VersionID),
+	)
+}
+
+func namesHaveTheStage(r *run) error {
+	s := r.shop()
+	p, err := s.probe(s.Ready.AWS)
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		p.gets(order{Name: "database-credentials"}, databaseValue),
+		s.sh(`aws --endpoint-url $SM secretsmanager get-secret-value --secret-id dev-database-credentials --query SecretString --output text`).prints(databaseValue),
+		s.sh(`rekey get --reveal database-credentials`).prints(databaseValue),
+		s.admin("GET", "/admin/secrets/database-credentials", "").like(200, `"name":"database-credentials"`),
+		s.admin("POST", "/admin/secrets", `{"secretName":"dev-database-credentials","secretValue":"x","create":true}`).like(400, `"hint":"use \"database-credentials\"`),
+	)
+}
+
+func stagesAreApart(r *run) error {
+	s := r.up("--no-database", "--stage", "prod")
+	names := s.sh(`aws secretsmanager list-secrets --query 'SecretList[].Name' --output text | tr '\t' '\n'`)
+	var errs []error
+	for name := range strings.Lines(names.out) {
+		errs = append(errs, equal("whether "+strings.TrimSpace(name)+" is of the stage", strings.HasPrefix(name, "prod-"), true))
+	}
+	const next = `{"stripe":"sk_test_2","sendgrid":"SG.1.sample"}`
+	return errors.Join(append(errs,
+		names.shows("prod-database-credentials", "prod-external-api-keys", "prod-jwt-configuration"),
+		s.store("external-api-keys", keysValue),
+		s.sh("rekey get --reveal external-api-keys").fails("ResourceNotFoundException"), // of stage dev
+		r.deployable(), s.sh(deployTest).went(),
+		s.sh("rekey get --stage test --reveal external-api-keys").fails("ResourceNotFoundException"),
+		s.pipe(next, "rekey put --stage test external-api-keys").went(),
+		s.sh("rekey get --stage prod --reveal external-api-keys").prints(keysValue),
+		s.sh("rekey get --stage test --reveal external-api-keys").prints(next),
+		s.call("GET", "/protected", "").like(200, "Access granted"),
+		s.sh(`rekey list --stage test --json`).lacks("prod-"), s.sh(`rekey list --stage prod --json`).lacks("test-"),
+	)...)
+}
+
+// lacks checks that commands went well and that their output has none of the
+// texts.
+func (o output) lacks(texts ...string) error {
+	return errors.Join(o.went(), lacks("the output", o.out, texts...))
+}
+
+func cliExampleWorks(r *run) error {
+	const example = `aws secretsmanager put-secret-value \
+  --secret-id dev-database-credentials \
+  --secret-string '{"host":"prod-db.com","username":"user","password":"pass"}'`
+	s := r.up("--no-database")
+	var put struct {
+		Name, VersionID string
+		VersionStages   []string
+	}
+	o := s.sh(example)
+	if err := errors.Join(o.went(), unmarshal(o.out, &put)); err != nil {
+		return err
+	}
+	return errors.Join(
+		equal("the answer", fmt.Sprint(put.Name, put.VersionStages), "dev-database-credentials[AWSCURRENT]"),
+		s.sh("rekey get --reveal database-credentials").prints(`{"host":"prod-db.com","username":"user","password":"pass"}`),
+		s.admin("GET", "/admin/secrets/database-credentials", "").like(200, `"AWSCURRENT":{"versionId":"`+put.VersionID+`"`),
+	)
+}
+
+// terraformWorks makes the calls of the AWS provider, in its order.
+func terraformWorks(r *run) error {
+	s := r.shop()
+	call := func(name, body string) answer { return s.aws("secretsmanager", "secretsmanager."+name, body).answer() }
+	const (
+		first = `{"SecretId":"dev-m76","ClientRequestToken":"terraform-20310101000000000000000001","SecretString":"by Terraform"}`
+		other = `{"SecretId":"dev-m76","ClientRequestToken":"terraform-20310101000000000000000001","SecretString":"another"}`
+	)
+	read := func(value string) error {
+		return errors.Join(
+			call("DescribeSecret", `{"SecretId":"dev-m76"}`).like(200, `"Description":"By Terraform"`),
+			call("GetResourcePolicy", `{"SecretId":"dev-m76"}`).like(200, `"Name":"dev-m76"`),
+			call("GetSecretValue", `{"SecretId":"dev-m76","VersionId":"terraform-20310101000000000000000001"}`).like(200, `"SecretString":"`+value+`"`),
+		)
+	}
+	create := call("CreateSecret", `{"Name":"dev-m76","Description":"By Terraform","ClientRequestToken":"terraform-20310101000000000000000000","ForceOverwriteReplicaSecret":false}`)
+	return errors.Join(
+		create.like(200, `"Name":"dev-m76"`),
+		call("PutSecretValue", first).like(200, `"VersionId":"terraform-20310101000000000000000001"`),
+		call("PutSecretValue", first).like(200, `"VersionId":"terraform-20310101000000000000000001"`), // repeated
+		call("PutSecretValue", other).like(400, "ResourceExistsException"),
+		read("by Terraform"),
+		s.sh("rekey get --reveal m76").prints("by Terraform"),
+		s.admin("PUT", "/admin/secrets/rotate", `{"secretName":"m76","newValue":"rotated"}`).like(200, "rotated"),
+		read("by Terraform"), // no drift
+		s.sh("rekey get --reveal m76").prints("rotated"),
+		contains("docs/values.md", r.file("docs/values.md"), `resource "aws_secretsmanager_secret_version"`, `resource "aws_secretsmanager_secret"`, "jsonencode("),
+	)
+}
+
+func templateIsCloudFormation(r *run) error {
+	for _, tool := range []string{"cfn-lint", "python3"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			return fmt.Errorf("needs %s, which %w", tool, errNoTool)
+		}
+	}
+	linted := r.shell("", "cfn-lint "+r.bench.root+"/template.yaml")
+	return errors.Join(linted.prints(""), r.transformed().shows(`"AWS::Lambda::Function"`, `"AWS::ApiGatewayV2::Api"`, `"AWS::SecretsManager::Secret"`))
+}
+
+// transformed is the template as SAM makes it one of CloudFormation.
+func (r *run) transformed() output {
+	return r.shell("", "cd "+r.bench.root+" && python3 tools/samtransform.py --json template.yaml", "AWS_DEFAULT_REGION=us-east-1")
+}
