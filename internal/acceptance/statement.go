@@ -27,7 +27,8 @@ func statements() []statement {
 	written := slices.Concat(
 		definitionStatements(), storeStatements(), loginStatements(), deployStatements(), chargeStatements(),
 		runtimeStatements(),
-		cacheStatements(), stepStatements(), rotationStatements(), tokenStatements(), outsideStatements(), priceStatements(), faultStatements(),
+		cacheStatements(), stepStatements(), rotationStatements(), tokenStatements(),
+		outsideStatements(), priceStatements(), faultStatements(), trailStatements(), accessStatements(),
 	)
 	all := make([]statement, last)
 	for i := range all {
