@@ -77,7 +77,9 @@ func applicationsUseTheirs(r *run) error {
 	return errors.Join(append(errs,
 		s.store("database-credentials", `{"host":"localhost","username":"nobody","password":"x"}`),
 		s.store("database-credentials", `{"host":"localhost","username":"nobody","password":"y"}`), // the one before is tried too
-		s.until(func() error { return s.call("POST", "/auth/login", aLogin).is(500, `{"error":"Authentication failed"}`) }),
+		s.until(func() error {
+			return s.call("POST", "/auth/login", aLogin).is(500, `{"error":"Authentication failed"}`)
+		}),
 		s.call("POST", "/payments/charge", `{"amount":1,"token":"tok_m67"}`).like(200, `"receipt":true`), // is not concerned
 	)...)
 }

@@ -124,12 +124,15 @@ func orNothing(v any) string {
 	return fmt.Sprint(v)
 }
 
-// known is the trail in testdata, and the time that it is of.
-const known = "rekey audit testdata/cloudtrail --since 2026-03-01T00:00:00Z --until 2026-03-04T00:00:00Z"
-
-// audit runs the audit of the known trail.
+// audit runs the audit of the trail in testdata, of which one record is no JSON:
+// the report says so, and so does the exit code.
 func (r *run) audit(flags string) output {
-	return r.shell("", "cd "+r.bench.root+" && "+known+" "+flags)
+	o := r.shell("", "cd "+r.bench.root+" && rekey audit testdata/cloudtrail "+flags)
+	if o.fault == nil && (o.code != 2 || !strings.Contains(o.err, "the report is not of all records")) {
+		o.fault = fmt.Errorf("rekey audit ended with %d: %s", o.code, o.err)
+	}
+	o.code = 0
+	return o
 }
 
 // An auditReport is what the audit prints as JSON, as far as it is looked at here.
@@ -147,22 +150,17 @@ type auditReport struct {
 	Findings []map[string]any
 }
 
-// auditIsExact compares the report with the one in testdata, and counts the
+// auditIsExact compares the reports with those in testdata, and counts the
 // reads in the files by itself.
 func auditIsExact(r *run) error {
 	o := r.audit("--json")
-	var got, want, whole map[string]any
+	var got, want map[string]any
 	var counts auditReport
-	if err := errors.Join(o.went(), unmarshal(o.out, &got), unmarshal(o.out, &counts), unmarshal(r.file("testdata/cloudtrail/report.json"), &want),
-		unmarshal(o.out, &whole)); err != nil {
+	if err := errors.Join(o.went(), unmarshal(o.out, &got), unmarshal(o.out, &counts), unmarshal(r.file("testdata/cloudtrail/report.json"), &want)); err != nil {
 		return err
 	}
-	var errs []error
-	for name := range want {
-		if name != "generated" {
-			errs = append(errs, wrap(name, sameJSON(marshal(got[name]), marshal(want[name]))))
-		}
-	}
+	got["generated"], want["generated"] = nil, nil
+	errs := []error{sameJSON(marshal(got), marshal(want)), r.audit("").prints(strings.TrimSpace(r.file("testdata/cloudtrail/report.txt")))}
 	reads, err := r.countReads("testdata/cloudtrail")
 	sum := 0
 	for _, s := range counts.Secrets {
@@ -171,16 +169,8 @@ func auditIsExact(r *run) error {
 	return errors.Join(append(errs, err, equal("the reads", sum, reads))...)
 }
 
-// wrap says what an error is about.
-func wrap(about string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("%s: %w", about, err)
-}
-
-// countReads counts the successful reads in log files, each event once, where
-// a later record corrects an earlier one by the later.
+// countReads counts the successful reads in log files, each event once, without
+// those that a later record corrects, and the one whose time is none.
 func (r *run) countReads(dir string) (int, error) {
 	type logged struct {
 		EventID, SharedEventID, EventName, EventSource, ErrorCode, EventTime string
@@ -208,7 +198,7 @@ func (r *run) countReads(dir string) (int, error) {
 	})
 	n := 0
 	for id, one := range all {
-		if one.EventName == "GetSecretValue" && one.EventSource == "secretsmanager.amazonaws.com" && one.ErrorCode == "" && !replaced[id] {
+		if one.EventName == "GetSecretValue" && one.EventSource == "secretsmanager.amazonaws.com" && one.ErrorCode == "" && !replaced[id] && one.EventTime != "yesterday" {
 			n++
 		}
 	}
@@ -217,7 +207,7 @@ func (r *run) countReads(dir string) (int, error) {
 
 var (
 	headline   = regexp.MustCompile(`(?m)^(\d+) events, (\d+) secrets, (\d+) reads, (\d+) laggards$`)
-	accessLine = regexp.MustCompile(`(?m)^  \S.*?  +(\d+) +(\d+) +(\d+)  20\d\d-`)
+	accessLine = regexp.MustCompile(`(?m)^  (?:role|root|user) .*?  +(\d+) +(\d+) +(\d+)  20\d\d-`)
 )
 
 // auditsAgree takes the figures out of the report for people.
@@ -236,7 +226,8 @@ func auditsAgree(r *run) error {
 		}
 	}
 	var shown []string
-	for _, m := range accessLine.FindAllStringSubmatch(table.out, -1) {
+	bySecret, _, _ := strings.Cut(table.out, "\nPrincipals\n")
+	for _, m := range accessLine.FindAllStringSubmatch(bySecret, -1) {
 		shown = append(shown, strings.Join(m[1:], " "))
 	}
 	head := headline.FindStringSubmatch(table.out)
@@ -244,7 +235,7 @@ func auditsAgree(r *run) error {
 		return fmt.Errorf("the report has no headline: %s", table.out)
 	}
 	return errors.Join(
-		equal("the headline", strings.Join(head[1:4], " "), fmt.Sprint(want.Coverage["events"], len(want.Secrets), reads)),
+		equal("the headline", strings.Join(head[1:4], " "), fmt.Sprintf("%v %d %d", want.Coverage["events"], len(want.Secrets), reads)),
 		equal("reads, writes and refusals of each principal", strings.Join(shown, ", "), strings.Join(lines, ", ")),
 		equal("the lines of CSV", strings.Count(csv.out, "\n")-1, accesses),
 		equal("whether there are accesses, laggards and findings", accesses > 5 && laggards > 1 && len(want.Findings) > 5, true),
