@@ -86,12 +86,12 @@ func (s *set) some() (list []string, more int) {
 
 func newAccess(f *fact) *accessBuilder {
 	return &accessBuilder{
-		Access: Access{Principal: f.who.id, Type: f.who.kind, First: f.at},
+		Access: Access{Principal: f.who.id, Type: f.who.kind, First: f.at()},
 	}
 }
 
 func (a *accessBuilder) add(f *fact, label string) {
-	a.Last = f.at
+	a.Last = f.at()
 	a.flags |= f.who.flags
 	if f.isCrossAccount() {
 		a.flags |= flagCrossAccount
@@ -130,16 +130,16 @@ func (a *accessBuilder) read(f *fact) {
 // and the one that is read is mostly the one that was read before.
 func countRead(versions []VersionReads, f *fact) []VersionReads {
 	i := len(versions) - 1
-	for i >= 0 && versions[i].VersionID != f.version {
+	for i >= 0 && versions[i].VersionID != f.version() {
 		i--
 	}
 	if i < 0 {
 		i = len(versions)
-		versions = append(versions, VersionReads{VersionID: f.version, First: f.at})
+		versions = append(versions, VersionReads{VersionID: f.version(), First: f.at()})
 	}
 	v := &versions[i]
 	v.Reads++
-	v.Last = f.at
+	v.Last = f.at()
 	if f.explicit {
 		v.Explicit++
 	}

@@ -18,7 +18,7 @@ func (h *history) versions(now time.Time) []Version {
 		}
 	}
 	for f := range h.subject.reads() {
-		if f.version != "" {
+		if f.version() != "" {
 			v.read(f)
 		}
 	}
@@ -58,25 +58,25 @@ func (v *versionList) get(id string) *Version {
 
 // read counts a read. Who reads another version than before moves to it.
 func (v *versionList) read(f *fact) {
-	one := v.get(f.version)
+	one := v.get(f.version())
 	if one.Reads == 0 {
-		one.FirstRead = f.at
+		one.FirstRead = f.at()
 	}
 	one.Reads++
-	one.LastRead = f.at
+	one.LastRead = f.at()
 	before, known := v.last[f.who.id]
-	if known && before == f.version {
+	if known && before == f.version() {
 		return
 	}
 	if known {
 		v.get(before).Holders--
 	}
-	v.last[f.who.id] = f.version
+	v.last[f.who.id] = f.version()
 	one.Holders++
-	if m := (move{f.who.id, f.version}); !v.moved[m] {
+	if m := (move{f.who.id, f.version()}); !v.moved[m] {
 		v.moved[m] = true
 		one.Readers++
-		one.Adoption = append(one.Adoption, Adoption{At: f.at, Principal: f.who.id, From: before, On: one.Holders, Of: len(v.last)})
+		one.Adoption = append(one.Adoption, Adoption{At: f.at(), Principal: f.who.id, From: before, On: one.Holders, Of: len(v.last)})
 	}
 }
 

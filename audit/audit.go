@@ -124,7 +124,7 @@ func (o *Options) bulkSecrets() int {
 }
 
 // Summarize reads all records of a source and reports on them. Until the report
-// is made it keeps 220 to 420 bytes of each event, up to 530 where most are the
+// is made it keeps 150 to 350 bytes of each event, up to 450 where most are the
 // only ones of their principal, and nothing of other records. It goes through
 // the events once, and sorts them: a record costs the same however many there
 // are.

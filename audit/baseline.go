@@ -145,9 +145,9 @@ func (b *builder) compare() ([]FirstSeen, *Baseline) {
 		for _, one := range []struct{ kind, value string }{
 			{NewPrincipal, f.who.id}, {NewNetwork, b.network(f.ip)}, {NewAgent, b.family(f.agent)},
 		} {
-			if one.value != "" && seen.add(one.kind, one.value, f.at) && known[key] && s.wanted && f.who.asked {
+			if one.value != "" && seen.add(one.kind, one.value, f.at()) && known[key] && s.wanted && f.who.asked {
 				out = append(out, FirstSeen{
-					At: f.at, Secret: s.name, SecretARN: s.arn, Kind: one.kind, Value: one.value,
+					At: f.at(), Secret: s.name, SecretARN: s.arn, Kind: one.kind, Value: one.value,
 					Principal: f.who.id, Event: b.eventID(f),
 				})
 			}

@@ -14,6 +14,7 @@ const listed = 10
 // report makes the report of all facts.
 func (c *collector) report() *Report {
 	facts := c.distinct()
+	c.settle()
 	subjects := c.resolve(facts)
 	for _, s := range subjects {
 		s.wanted, s.decoy = c.wanted(s), c.isDecoy(s)
@@ -105,7 +106,7 @@ func (c *collector) isDecoy(s *subject) bool {
 // as CloudTrail tells, a rotation starts before and ends after what it did.
 func sortFacts(facts []*fact) {
 	slices.SortFunc(facts, func(a, b *fact) int {
-		return cmp.Or(a.at.Compare(b.at), cmp.Compare(rank(a.action), rank(b.action)), bytes.Compare(a.id[:], b.id[:]))
+		return cmp.Or(a.at().Compare(b.at()), cmp.Compare(rank(a.action), rank(b.action)), bytes.Compare(a.id[:], b.id[:]))
 	})
 }
 
@@ -144,7 +145,7 @@ func (b *builder) secret(s *subject) Secret {
 			out.Errors++
 		case f.kind == kindRead:
 			out.Reads++
-			out.LastRead, out.LastReader = f.at, f.who.id
+			out.LastRead, out.LastReader = f.at(), f.who.id
 		case f.kind == kindOther:
 			out.Writes++
 		}

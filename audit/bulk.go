@@ -123,10 +123,10 @@ func fullestAfterList(facts []*fact) (most int, list *fact, following []*fact) {
 	in := make(map[*subject]int)
 	begin, end := 0, 0
 	for _, l := range lists {
-		for ; end < len(reads) && !reads[end].at.After(l.at.Add(listedWithin)); end++ {
+		for ; end < len(reads) && !reads[end].at().After(l.at().Add(listedWithin)); end++ {
 			in[reads[end].secret]++
 		}
-		for ; begin < end && reads[begin].at.Before(l.at); begin++ {
+		for ; begin < end && reads[begin].at().Before(l.at()); begin++ {
 			if in[reads[begin].secret]--; in[reads[begin].secret] == 0 {
 				delete(in, reads[begin].secret)
 			}
@@ -172,7 +172,7 @@ func fullest[K comparable](facts []*fact, within time.Duration, key func(*fact) 
 	start := 0
 	for i, f := range counted {
 		in[key(f)]++
-		for counted[start].at.Add(within).Before(f.at) {
+		for counted[start].at().Add(within).Before(f.at()) {
 			k := key(counted[start])
 			if in[k]--; in[k] == 0 {
 				delete(in, k)

@@ -14,7 +14,7 @@ func (b *builder) changes() []Change {
 		if len(b.opts.Secrets) > 0 && (s == nil || !s.wanted) {
 			return
 		}
-		c := Change{At: f.at, Principal: f.who.id, Action: f.action, Failed: !f.ok(), Event: b.eventID(f)}
+		c := Change{At: f.at(), Principal: f.who.id, Action: f.action, Failed: !f.ok(), Event: b.eventID(f)}
 		if s != nil {
 			c.Secret, c.SecretARN = s.name, s.arn
 		}

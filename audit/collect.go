@@ -13,14 +13,16 @@ import (
 // A collector turns records into facts, each event once.
 type collector struct {
 	opts       Options
-	texts      map[string]string
+	texts      map[string]*string
 	principals pool[principal]
 	origins    pool[origin]
 	deeds      pool[deed]
 	facts      facts
-	// seen is where each event's fact stands, by the event's id, and by the id
-	// that it shares with the same event in another account.
-	seen map[eventID]int32
+	// seen is where each event's fact stands, by the event's id.
+	seen index
+	// also is where it stands by other ids: those that it shares with the same
+	// event in another account, or with what it corrects.
+	also map[eventID]int32
 	// merged is where a fact went that turned out to be another one's event.
 	merged map[int32]int32
 	// oddIDs are the ids of events that are not written as UUIDs are.
@@ -28,6 +30,7 @@ type collector struct {
 	// keys are the KMS keys of secrets, by ARN, as their decrypts tell.
 	keys map[string]string
 
+	scratch            record
 	records, malformed int
 	skipped            []Skipped
 }
@@ -35,11 +38,12 @@ type collector struct {
 func newCollector(opts Options) *collector {
 	return &collector{
 		opts:       opts,
-		texts:      make(map[string]string),
+		texts:      make(map[string]*string),
 		principals: newPool[principal](),
 		origins:    newPool[origin](),
 		deeds:      newPool[deed](),
-		seen:       make(map[eventID]int32),
+		seen:       newIndex(),
+		also:       make(map[eventID]int32),
 		merged:     make(map[int32]int32),
 		oddIDs:     make(map[eventID]string),
 		keys:       make(map[string]string),
@@ -48,16 +52,19 @@ func newCollector(opts Options) *collector {
 
 // intern returns a copy of a text that all its users share, so that a fact
 // does not keep a whole record alive.
-func (c *collector) intern(text string) string {
+func (c *collector) intern(text string) string { return textAt(c.share(text)) }
+
+// share does the same for who keeps no more than where it is; nil if it is empty.
+func (c *collector) share(text string) *string {
 	if text == "" {
-		return ""
+		return nil
 	}
 	if known, ok := c.texts[text]; ok {
 		return known
 	}
 	text = strings.Clone(text)
-	c.texts[text] = text
-	return text
+	c.texts[text] = &text
+	return &text
 }
 
 func (c *collector) internAll(texts []string) []string {
@@ -120,12 +127,13 @@ func (c *collector) take(raw json.RawMessage, err error) error {
 	if err != nil {
 		return err
 	}
-	r, err := parse(raw)
+	r := &c.scratch
+	ok, err := parse(raw, r)
 	if err != nil {
 		c.malformed++
 		return nil //nolint:nilerr // counted, and told of in the coverage.
 	}
-	if r == nil || !c.inRange(r) {
+	if !ok || !c.inRange(r) {
 		return nil
 	}
 	c.add(r)
@@ -145,32 +153,51 @@ func (c *collector) add(r *record) {
 	c.records++
 	f := c.newFact(r)
 	if key := r.firstResource(); f.kind == kindDecrypt && key != "" {
-		c.keys[f.ref] = max(c.keys[f.ref], c.intern(key))
+		c.keys[f.ref()] = max(c.keys[f.ref()], c.intern(key))
 	}
-	ids := []eventID{f.id}
+	var others []eventID
 	if r.SharedEventID != "" {
-		ids = append(ids, parseID("shared "+r.SharedEventID))
+		others = append(others, parseID("shared "+r.SharedEventID))
 	}
 	if r.Addendum.OriginalEventID != "" {
-		ids = append(ids, parseID(r.Addendum.OriginalEventID))
+		others = append(others, parseID(r.Addendum.OriginalEventID))
 	}
-	at := c.place(ids)
+	at := c.place(f.id, others)
 	if at == c.facts.n {
 		c.facts.add(f)
+		c.seen.add(&c.facts, at)
 	} else {
-		*c.facts.at(at) = merge(c.facts.at(at), &f)
+		c.become(at, merge(c.facts.at(at), &f))
+		c.also[f.id] = at
 	}
-	for _, id := range ids {
-		c.seen[id] = at
+	for _, id := range others {
+		c.also[id] = at
 	}
+}
+
+// become puts a fact in another's place, where it is found by the ids of both.
+func (c *collector) become(at int32, f fact) {
+	if was := c.facts.at(at); was.id != f.id {
+		c.also[was.id], c.also[f.id] = at, at
+	}
+	*c.facts.at(at) = f
+}
+
+// find returns where the fact of an id stands.
+func (c *collector) find(id eventID) (int32, bool) {
+	if at, ok := c.seen.find(&c.facts, id); ok {
+		return at, true
+	}
+	at, ok := c.also[id]
+	return at, ok
 }
 
 // place is where the fact of an event stands that has these ids, or is to
 // stand. A record may show that two facts are of one event: they become one.
-func (c *collector) place(ids []eventID) int32 {
+func (c *collector) place(id eventID, others []eventID) int32 {
 	at := c.facts.n
-	for _, id := range ids {
-		i, ok := c.seen[id]
+	for _, id := range append([]eventID{id}, others...) {
+		i, ok := c.find(id)
 		if !ok {
 			continue
 		}
@@ -182,7 +209,7 @@ func (c *collector) place(ids []eventID) int32 {
 			at = i
 		case at != i:
 			at, i = min(at, i), max(at, i)
-			*c.facts.at(at) = merge(c.facts.at(at), c.facts.at(i))
+			c.become(at, merge(c.facts.at(at), c.facts.at(i)))
 			c.merged[i] = at
 		}
 	}
@@ -196,15 +223,23 @@ func merge(a, b *fact) fact {
 		a, b = b, a
 	}
 	out := *a
-	out.replaced = a.replaced || b.replaced || a.corrects() != b.corrects()
+	if out.corrects() {
+		out.rare.replaced = out.rare.replaced || !b.corrects() || b.rare.replaced
+	}
 	if cmp.Or(
-		compareBools(isARN(a.ref), isARN(b.ref)), compareBools(a.refCorrected, b.refCorrected),
-		cmp.Compare(len(a.ref), len(b.ref)), cmp.Compare(a.ref, b.ref),
+		compareBools(isARN(a.ref()), isARN(b.ref())), compareBools(a.refCorrected(), b.refCorrected()),
+		cmp.Compare(len(a.ref()), len(b.ref())), cmp.Compare(a.ref(), b.ref()),
 	) < 0 {
-		out.ref, out.refCorrected = b.ref, b.refCorrected
+		out.named = b.named
+		if out.corrects() {
+			out.rare.refCorrected = b.refCorrected()
+		}
 	}
 	return out
 }
+
+// refCorrected reports whether a fact's secret is named by a correction.
+func (f *fact) refCorrected() bool { return f.rare != nil && f.rare.refCorrected }
 
 func isARN(text string) bool { return strings.HasPrefix(text, "arn:") }
 
@@ -217,9 +252,9 @@ func worse(a, b *fact) bool {
 		compareBools(a.corrects(), b.corrects()),
 		compareBools(a.isCallersSide(), b.isCallersSide()),
 		bytes.Compare(a.id[:], b.id[:]),
-		a.at.Compare(b.at),
+		a.at().Compare(b.at()),
 		cmp.Compare(a.action, b.action),
-		cmp.Compare(a.version, b.version),
+		cmp.Compare(a.version(), b.version()),
 		cmp.Compare(a.ip, b.ip), cmp.Compare(a.agent, b.agent),
 		cmp.Compare(a.who.id, b.who.id), cmp.Compare(a.who.session, b.who.session),
 		compareBools(!a.denied, !b.denied), compareBools(!a.failed, !b.failed),
@@ -246,6 +281,15 @@ func (c *collector) distinct() []*fact {
 	}
 	sortFacts(facts)
 	return facts
+}
+
+// settle forgets what is needed only until all records were taken: there is
+// much of it, and the report takes its place.
+func (c *collector) settle() {
+	c.texts = make(map[string]*string)
+	c.seen, c.also, c.merged = index{}, nil, nil
+	c.principals, c.origins, c.deeds = pool[principal]{}, pool[origin]{}, pool[deed]{}
+	c.scratch = record{}
 }
 
 // eventID writes a fact's id as the record did.

@@ -20,7 +20,7 @@ func (b *builder) covered(r *Report) Coverage {
 	days := make(map[time.Time]bool)
 	changesOfKeys := 0
 	for _, f := range b.facts {
-		if f.replaced {
+		if f.rare != nil && f.rare.replaced {
 			out.Replaced++
 		}
 		if f.kind == kindKey {
@@ -28,13 +28,13 @@ func (b *builder) covered(r *Report) Coverage {
 			continue
 		}
 		if out.Events == 0 {
-			out.FirstEvent = f.at
+			out.FirstEvent = f.at()
 		}
 		out.Events++
-		out.LastEvent = f.at
+		out.LastEvent = f.at()
 		accounts.add(f.account)
 		regions.add(f.region)
-		days[f.at.Truncate(day)] = true
+		days[f.at().Truncate(day)] = true
 		if f.kind == kindRead && f.secret == nil {
 			out.Unattributed++
 		}

@@ -20,14 +20,14 @@ func (b *builder) denials() []Denied {
 		k := key{f.secret, f.who.id, f.action}
 		d, ok := groups[k]
 		if !ok {
-			d = &Denied{Principal: k.principal, Action: k.action, First: f.at}
+			d = &Denied{Principal: k.principal, Action: k.action, First: f.at()}
 			if f.secret != nil {
 				d.Secret, d.SecretARN = f.secret.name, f.secret.arn
 			}
 			groups[k] = d
 		}
 		d.Count++
-		d.Last, d.Message = f.at, f.rare.message
+		d.Last, d.Message = f.at(), f.rare.message
 		d.Events = latestTen(append(d.Events, b.eventID(f)))
 	}
 	out := make([]Denied, 0, len(groups))

@@ -61,21 +61,34 @@ func isService(r *record) bool {
 	return false
 }
 
-// A fact is what is kept of a record. What many facts have in common is shared.
+// A fact is what is kept of a record, in few bytes, as there is one of each
+// event. What many facts have in common is shared.
 type fact struct {
-	at time.Time
-	id eventID
+	micros int64 // the time, since 1970
+	id     eventID
 	*origin
 	*deed
-	ref    string // the secret as the record names it
+	named  *string // the secret as the record names it; nil if it does not
 	secret *subject
-	// version is the version that was asked for, or made; for a read it is
-	// filled in from KMS.
-	version string
-	rare    *rare
-	// replaced is whether the event's first record was seen, and its correction;
-	// refCorrected is whether ref is from a correction.
-	replaced, refCorrected bool
+	used   *string // the version; nil if it is not known
+	rare   *rare
+}
+
+// at is when it happened.
+func (f *fact) at() time.Time { return time.UnixMicro(f.micros).UTC() }
+
+// ref is the secret as the record names it.
+func (f *fact) ref() string { return textAt(f.named) }
+
+// version is the version that was asked for, or made; for a read it is filled
+// in from KMS.
+func (f *fact) version() string { return textAt(f.used) }
+
+func textAt(text *string) string {
+	if text == nil {
+		return ""
+	}
+	return *text
 }
 
 // An origin is who called, from where and in which Region.
@@ -131,6 +144,9 @@ type rare struct {
 	key        string // the KMS key
 	detail     string // of a change
 	corrects   bool   // it takes the place of an earlier record
+	// replaced is whether that record was seen too, and refCorrected whether the
+	// secret is named as the correction does.
+	replaced, refCorrected bool
 }
 
 // eventID identifies an event.
@@ -171,20 +187,22 @@ func (id eventID) String() string {
 // newFact keeps of a record what the report needs.
 func (c *collector) newFact(r *record) fact {
 	p := &r.RequestParameters
-	f := fact{at: r.at, id: c.id(r), origin: c.origin(r), deed: c.deed(r)}
+	f := fact{micros: r.at.UnixMicro(), id: c.id(r), origin: c.origin(r), deed: c.deed(r)}
 	if f.kind != kindKey {
-		f.ref = c.intern(r.secretID())
+		f.named = c.share(r.secretID())
 	}
 	switch f.kind {
 	case kindRead:
-		f.version = c.intern(p.VersionID)
+		f.used = c.share(p.VersionID)
 	case kindDecrypt, kindEncrypt:
-		f.version = c.intern(p.EncryptionContext.SecretVersionID)
+		f.used = c.share(p.EncryptionContext.SecretVersionID)
 	case kindRotation:
-		f.version = c.intern(r.rotationToken())
+		f.used = c.share(r.rotationToken())
 	}
 	f.rare = c.newRare(r, &f)
-	f.refCorrected = f.corrects() && f.ref != ""
+	if f.corrects() {
+		f.rare.refCorrected = f.named != nil
+	}
 	return f
 }
 
@@ -254,8 +272,8 @@ func (c *collector) newRare(r *record, f *fact) *rare {
 	if r.AdditionalEventData.ARN != "" {
 		x.arn, x.name = r.AdditionalEventData.ARN, r.AdditionalEventData.Name
 	}
-	if x.name == "" && !isARN(f.ref) && f.kind == kindOther {
-		x.name = f.ref // the name that was asked for belongs to the ARN of the answer
+	if x.name == "" && !isARN(f.ref()) && f.kind == kindOther {
+		x.name = f.ref() // the name that was asked for belongs to the ARN of the answer
 	}
 	if x.name == "" {
 		x.name = p.Name

@@ -50,7 +50,7 @@ func (b *builder) finding(f Finding, facts []*fact) Finding {
 		f.Events = append(f.Events, b.eventID(fact))
 	}
 	f.MoreEvents = len(facts) - len(shown)
-	f.At = facts[len(facts)-1].at
+	f.At = facts[len(facts)-1].at()
 	return f
 }
 

@@ -35,7 +35,7 @@ func newHistory(s *subject, current string) *history {
 	h := &history{subject: s, rotators: make(map[string]bool), encrypted: make(map[string]bool)}
 	for _, f := range s.facts {
 		if f.kind == kindEncrypt {
-			h.encrypted[f.version] = true
+			h.encrypted[f.version()] = true
 		}
 	}
 	tokens := rotationTokens(s)
@@ -63,8 +63,8 @@ func rotationTokens(s *subject) map[string]bool {
 	tokens := make(map[string]bool)
 	for _, f := range s.facts {
 		switch {
-		case f.kind == kindRotation && f.version != "":
-			tokens[f.version] = true
+		case f.kind == kindRotation && f.version() != "":
+			tokens[f.version()] = true
 		case f.action == "RotateSecret" && f.rare != nil && f.rare.token != "":
 			tokens[f.rare.token] = true
 		}
@@ -100,7 +100,7 @@ func (h *history) note(f *fact, tokens map[string]bool) {
 			}
 		}
 	case "RotationSucceeded":
-		h.promote(f.version, f)
+		h.promote(f.version(), f)
 	}
 }
 
@@ -112,7 +112,7 @@ func (h *history) promote(version string, f *fact) {
 	if n := len(h.promotions); n > 0 && h.promotions[n-1].version == version {
 		return
 	}
-	h.promotions = append(h.promotions, promotion{version: version, at: f.at, by: f.action})
+	h.promotions = append(h.promotions, promotion{version: version, at: f.at(), by: f.action})
 }
 
 // infer adds the versions that plain reads got and no record shows to have
@@ -128,16 +128,16 @@ func (h *history) infer() {
 	}
 	seen := 0
 	for _, f := range h.subject.facts {
-		if !f.isRead() || f.explicit || f.version == "" || f.stage != "" && f.stage != "AWSCURRENT" {
+		if !f.isRead() || f.explicit || f.version() == "" || f.stage != "" && f.stage != "AWSCURRENT" {
 			continue
 		}
 		seen++
-		if known[f.version] {
+		if known[f.version()] {
 			continue
 		}
-		known[f.version] = true
-		p := promotion{version: f.version, at: f.at, by: firstRead}
-		if seen == 1 && (first.IsZero() || f.at.Before(first)) {
+		known[f.version()] = true
+		p := promotion{version: f.version(), at: f.at(), by: firstRead}
+		if seen == 1 && (first.IsZero() || f.at().Before(first)) {
 			p.at, p.by = time.Time{}, "" // it was current before
 		}
 		h.promotions = append(h.promotions, p)

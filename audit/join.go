@@ -45,9 +45,9 @@ func join(reads, decrypts []*fact) {
 		}
 	}
 	if len(explicit) > 0 {
-		decrypts = pair(explicit, decrypts, func(f *fact) string { return f.version }, func(_, _ *fact) {})
+		decrypts = pair(explicit, decrypts, func(f *fact) string { return f.version() }, func(_, _ *fact) {})
 	}
-	pair(plain, decrypts, func(*fact) string { return "" }, func(read, decrypt *fact) { read.version = decrypt.version })
+	pair(plain, decrypts, func(*fact) string { return "" }, func(read, decrypt *fact) { read.used = decrypt.used })
 }
 
 // pair gives each read the nearest decrypt that is left of those that match,
@@ -61,16 +61,16 @@ func pair(reads, decrypts []*fact, match func(*fact) string, found func(read, de
 	}
 	free := make(map[slot][]*fact, len(decrypts))
 	for _, d := range decrypts {
-		k := slot{d.at.Unix(), match(d)}
+		k := slot{d.at().Unix(), match(d)}
 		free[k] = append(free[k], d)
 	}
 	taken := make(map[*fact]bool)
 	for _, apart := range []int64{0, 1, -1, 2, -2} {
 		var open []*fact
 		for _, read := range reads {
-			k := slot{read.at.Unix() + apart, match(read)}
+			k := slot{read.at().Unix() + apart, match(read)}
 			list := free[k]
-			if len(list) == 0 || list[0].at.Sub(read.at).Abs() > joinWithin {
+			if len(list) == 0 || list[0].at().Sub(read.at()).Abs() > joinWithin {
 				open = append(open, read)
 				continue
 			}

@@ -32,7 +32,7 @@ func (c *collector) laggards(h *history) []Laggard {
 		l := Laggard{Principal: who, Since: h.since}
 		var seen *fact
 		switch {
-		case r.version != nil && (old[r.version.version] || r.version.stage == "AWSPREVIOUS"):
+		case r.version != nil && (old[r.version.version()] || r.version.stage == "AWSPREVIOUS"):
 			l.Class, l.Evidence, l.Proven = ReadsOld, GotOld, true
 			if r.version.explicit || r.version.stage == "AWSPREVIOUS" {
 				l.Evidence = AskedForOld
@@ -44,7 +44,7 @@ func (c *collector) laggards(h *history) []Laggard {
 		default:
 			continue
 		}
-		l.VersionID, l.LastRead, l.Event = seen.version, seen.at, c.eventID(seen)
+		l.VersionID, l.LastRead, l.Event = seen.version(), seen.at(), c.eventID(seen)
 		out = append(out, l)
 	}
 	for _, l := range h.subject.leases {
@@ -87,12 +87,12 @@ func (h *history) superseded() map[string]bool {
 	}
 	made := h.made()
 	for _, f := range h.subject.facts {
-		if f.kind != kindRead || f.version == "" {
+		if f.kind != kindRead || f.version() == "" {
 			continue
 		}
 		// The records would show how a newer one was made.
-		if f.at.Before(h.since) || seen && !made[f.version] {
-			old[f.version] = true
+		if f.at().Before(h.since) || seen && !made[f.version()] {
+			old[f.version()] = true
 		}
 	}
 	old[h.subject.state.labelled("AWSPREVIOUS")] = true
@@ -107,7 +107,7 @@ func (h *history) made() map[string]bool {
 	for _, f := range h.subject.facts {
 		switch {
 		case f.kind == kindEncrypt:
-			made[f.version] = true
+			made[f.version()] = true
 		case f.rare != nil:
 			made[f.rare.token], made[f.rare.madeResult] = true, true
 		}
@@ -132,7 +132,7 @@ func (h *history) readers() map[string]*reader {
 			continue
 		}
 		r.since = f
-		if (f.version != "" || f.stage == "AWSPREVIOUS") && !h.movedOn(r.version, f) {
+		if (f.version() != "" || f.stage == "AWSPREVIOUS") && !h.movedOn(r.version, f) {
 			r.version = f
 		}
 	}
@@ -143,16 +143,16 @@ func (h *history) readers() map[string]*reader {
 // in which it also read another: which came first cannot be told, and whoever
 // revokes a version reads the old and the current one.
 func (h *history) movedOn(known, f *fact) bool {
-	return known != nil && known.version == h.current && known.at.Truncate(time.Second).Equal(f.at.Truncate(time.Second))
+	return known != nil && known.version() == h.current && known.at().Truncate(time.Second).Equal(f.at().Truncate(time.Second))
 }
 
 func (h *history) isBefore(f *fact) bool {
 	if h.since.IsZero() {
 		return false
 	}
-	sameSecond := f.at.Truncate(time.Second).Equal(h.since.Truncate(time.Second))
+	sameSecond := f.at().Truncate(time.Second).Equal(h.since.Truncate(time.Second))
 	if sameSecond {
-		return f.version != "" && f.version != h.current
+		return f.version() != "" && f.version() != h.current
 	}
-	return f.at.Before(h.since)
+	return f.at().Before(h.since)
 }

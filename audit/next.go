@@ -103,14 +103,14 @@ func (b *builder) lookupCommand(who string, facts []*fact) string {
 		return text + " --lookup-attributes " + quote("AttributeKey=EventId,AttributeValue="+b.eventID(last))
 	}
 	return text + fmt.Sprintf(" --lookup-attributes %s --start-time %s --end-time %s", quote("AttributeKey=Username,AttributeValue="+name),
-		first.at.UTC().Format(time.RFC3339), last.at.Add(time.Second).UTC().Format(time.RFC3339))
+		first.at().UTC().Format(time.RFC3339), last.at().Add(time.Second).UTC().Format(time.RFC3339))
 }
 
 // containCommand is the plan of what to do if a principal has leaked: what it
 // read from the first of some facts on, what still works, and who is hurt by a
 // rotation. It changes nothing.
 func containCommand(who string, facts []*fact) string {
-	return "rekey contain --principal " + quote(who) + " --since " + facts[0].at.UTC().Format(time.RFC3339)
+	return "rekey contain --principal " + quote(who) + " --since " + facts[0].at().UTC().Format(time.RFC3339)
 }
 
 // quote makes a text one word of a shell.

@@ -16,7 +16,7 @@ func (b *builder) principals() []Principal {
 		row, ok := rows[f.who.id]
 		if !ok {
 			row = &principalBuilder{
-				Principal: Principal{ID: f.who.id, Type: f.who.kind, Account: f.who.account, First: f.at},
+				Principal: Principal{ID: f.who.id, Type: f.who.kind, Account: f.who.account, First: f.at()},
 				used:      make(map[*subject]use),
 			}
 			rows[f.who.id] = row
@@ -49,7 +49,7 @@ type principalBuilder struct {
 }
 
 func (p *principalBuilder) add(f *fact, label string, bits map[string]actions) {
-	p.Last = f.at
+	p.Last = f.at()
 	p.flags |= f.who.flags
 	if f.isCrossAccount() {
 		p.flags |= flagCrossAccount

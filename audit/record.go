@@ -117,30 +117,29 @@ func relevant(raw []byte) bool {
 // errMalformed means that a record cannot be read.
 var errMalformed = errors.New("malformed record")
 
-// parse decodes a record. It returns nil if the record is about something
-// else than secrets. A member of an unexpected type is left out.
-func parse(raw []byte) (*record, error) {
+// parse decodes a record, and reports whether it is about secrets. A member of an
+// unexpected type is left out.
+func parse(raw []byte, r *record) (ok bool, err error) {
 	if !relevant(raw) {
-		return nil, nil
+		return false, nil
 	}
-	var r record
-	if err := decode(raw, &r); err != nil && (!errors.Is(err, errOtherType) || r.EventSource == "") {
-		return nil, fmt.Errorf("%w: %w", errMalformed, err)
+	*r = record{}
+	if err := decode(raw, r); err != nil && (!errors.Is(err, errOtherType) || r.EventSource == "") {
+		return false, fmt.Errorf("%w: %w", errMalformed, err)
 	}
 	if r.EventSource != secretsSource && !r.isKeyUse() && !r.isKeyChange() {
-		return nil, nil
+		return false, nil
 	}
-	var err error
 	if r.at, err = parseTime(r.EventTime); err != nil {
-		return nil, fmt.Errorf("%w: %w", errMalformed, err)
+		return false, fmt.Errorf("%w: %w", errMalformed, err)
 	}
 	if r.EventName == "" {
-		return nil, fmt.Errorf("%w: no eventName", errMalformed)
+		return false, fmt.Errorf("%w: no eventName", errMalformed)
 	}
 	if r.EventID == "" {
 		r.sum = parseID(string(raw))
 	}
-	return &r, nil
+	return true, nil
 }
 
 // isKeyUse reports whether KMS was used for a secret.

@@ -53,9 +53,10 @@ func TestTheSecretOfARecord(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r, err := parse([]byte(`{"eventSource":"secretsmanager.amazonaws.com","eventName":"E","eventTime":"2026-03-02T09:00:00Z",` + tt.record + `}`))
-			if err != nil || r == nil {
-				t.Fatalf("parse: %v, %v", r, err)
+			var r record
+			ok, err := parse([]byte(`{"eventSource":"secretsmanager.amazonaws.com","eventName":"E","eventTime":"2026-03-02T09:00:00Z",`+tt.record+`}`), &r)
+			if err != nil || !ok {
+				t.Fatalf("parse: %v, %v", ok, err)
 			}
 			if got := r.secretID(); got != tt.want {
 				t.Errorf("secretID: %q, want %q", got, tt.want)
@@ -78,7 +79,8 @@ func TestPrincipalOfARecord(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r, err := parse([]byte(`{"eventSource":"secretsmanager.amazonaws.com","eventName":"E","eventTime":"2026-03-02T09:00:00Z","userIdentity":` + tt.identity + `}`))
+			var r record
+			_, err := parse([]byte(`{"eventSource":"secretsmanager.amazonaws.com","eventName":"E","eventTime":"2026-03-02T09:00:00Z","userIdentity":`+tt.identity+`}`), &r)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -112,7 +112,7 @@ func (r *resolver) learnState(state *State) {
 func (r *resolver) guess(facts []*fact) {
 	first := make(map[string]*fact)
 	for _, f := range facts {
-		refs := []string{f.ref}
+		refs := []string{f.ref()}
 		if f.kind == kindBatch && f.rare != nil {
 			refs = f.rare.list
 		}
@@ -137,9 +137,9 @@ func (r *resolver) guess(facts []*fact) {
 
 // spread gives a batch to each secret that it names.
 func (r *resolver) spread(batch *fact) {
-	for _, ref := range batch.rare.list {
+	for i := range batch.rare.list {
 		f := *batch
-		f.ref = ref
+		f.named = &batch.rare.list[i]
 		if f.secret = r.find(&f); f.secret == nil {
 			continue
 		}
@@ -157,14 +157,14 @@ func (f *fact) alive() time.Time {
 	if !f.ok() || f.kind == kindRotation || f.action == "DeleteSecret" {
 		return time.Time{}
 	}
-	return f.at
+	return f.at()
 }
 
 // learn takes from a fact which ARNs there are, and what their names are. The
 // facts come in the order of time.
 func (r *resolver) learn(f *fact) {
 	if f.kind == kindDecrypt || f.kind == kindEncrypt {
-		r.know(f.ref, "", f.alive()) // KMS is always told the whole ARN
+		r.know(f.ref(), "", f.alive()) // KMS is always told the whole ARN
 		return
 	}
 	if f.rare != nil && f.rare.arn != "" && f.kind != kindBatch {
@@ -206,17 +206,17 @@ func (r *resolver) longer(arn string) *subject {
 
 // find returns the secret of a fact, or nil if it names none.
 func (r *resolver) find(f *fact) *subject {
-	if f.ref == "" {
+	if f.ref() == "" {
 		return nil
 	}
-	if s, ok := r.byARN[f.ref]; ok {
+	if s, ok := r.byARN[f.ref()]; ok {
 		return s
 	}
-	at := place{f.account, f.region, f.ref}
-	if region, account, ok := parseARN(f.ref); ok {
-		at = place{account, region, resource(f.ref)} // without its random end
+	at := place{f.account, f.region, f.ref()}
+	if region, account, ok := parseARN(f.ref()); ok {
+		at = place{account, region, resource(f.ref())} // without its random end
 	}
-	if s := latest(r.byName[at], f.at); s != nil {
+	if s := latest(r.byName[at], f.at()); s != nil {
 		return s
 	}
 	s, ok := r.named[at]

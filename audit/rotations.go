@@ -54,13 +54,13 @@ func (l *rotationList) ask(f *fact) {
 
 // requester is the principal that asked for a rotation.
 func (l *rotationList) requester(started *fact) string {
-	if who := l.askedFor[started.version]; who != "" && started.version != "" {
+	if who := l.askedFor[started.version()]; who != "" && started.version() != "" {
 		return who
 	}
-	if l.asked == nil || started.at.Sub(l.asked.at) > requestedWithin {
+	if l.asked == nil || started.at().Sub(l.asked.at()) > requestedWithin {
 		return ""
 	}
-	if l.asked.rare.token == "" || started.version == "" {
+	if l.asked.rare.token == "" || started.version() == "" {
 		return l.asked.who.id
 	}
 	return ""
@@ -85,24 +85,24 @@ func (l *rotationList) add(r Rotation) int {
 }
 
 func (l *rotationList) start(f *fact, event string) {
-	i := l.of(f.version)
-	if i < 0 || f.version == "" {
-		i = l.add(Rotation{Started: f.at, Status: Running, VersionID: f.version, RequestedBy: l.requester(f)})
+	i := l.of(f.version())
+	if i < 0 || f.version() == "" {
+		i = l.add(Rotation{Started: f.at(), Status: Running, VersionID: f.version(), RequestedBy: l.requester(f)})
 	} // else the same rotation, tried again
 	l.running = i
-	l.note(i, f.version, event)
+	l.note(i, f.version(), event)
 }
 
 // end notes how a rotation ended. One that failed may succeed when it is tried
 // again; its failure stays to be seen.
 func (l *rotationList) end(f *fact, status, event string) *Rotation {
-	i := l.of(f.version)
+	i := l.of(f.version())
 	if i < 0 {
 		i = l.add(Rotation{})
 	}
 	r := &l.list[i]
-	r.Ended, r.Status = f.at, status
-	r.VersionID = cmp.Or(r.VersionID, f.version)
+	r.Ended, r.Status = f.at(), status
+	r.VersionID = cmp.Or(r.VersionID, f.version())
 	if status == Failed {
 		r.Failures++
 		r.Step, r.Function = "", ""
@@ -113,7 +113,7 @@ func (l *rotationList) end(f *fact, status, event string) *Rotation {
 			r.Function, r.Step = m[1], m[2]
 		}
 	}
-	l.note(i, f.version, event)
+	l.note(i, f.version(), event)
 	return r
 }
 
@@ -146,7 +146,7 @@ func (c *collector) deletions(s *subject) []Deletion {
 			out = append(out, c.newDeletion(f))
 		case len(out) == 0 || !out[len(out)-1].Restored.IsZero():
 		case f.action == "RestoreSecret" && f.ok():
-			out[len(out)-1].Restored = f.at
+			out[len(out)-1].Restored = f.at()
 		case f.kind == kindRead && f.who.asked:
 			d := &out[len(out)-1]
 			d.Attempts++
@@ -162,11 +162,11 @@ func (c *collector) deletions(s *subject) []Deletion {
 }
 
 func (c *collector) newDeletion(f *fact) Deletion {
-	d := Deletion{Scheduled: f.at, By: f.who.id, Forced: f.rare.forced, Due: f.rare.due, Events: []string{c.eventID(f)}}
+	d := Deletion{Scheduled: f.at(), By: f.who.id, Forced: f.rare.forced, Due: f.rare.due, Events: []string{c.eventID(f)}}
 	if d.Due.IsZero() {
-		d.Due = f.at
+		d.Due = f.at()
 		if !d.Forced {
-			d.Due = f.at.Add(cmp.Or(f.rare.window, defaultWindow))
+			d.Due = f.at().Add(cmp.Or(f.rare.window, defaultWindow))
 		}
 	}
 	return d

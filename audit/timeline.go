@@ -37,7 +37,7 @@ func interval(s *subject, h *history) time.Duration {
 		stretch(p.at)
 	}
 	for f := range s.reads() {
-		stretch(f.at)
+		stretch(f.at())
 	}
 	for _, step := range steps() {
 		if last.Sub(first) <= step*intervals {
@@ -52,14 +52,14 @@ func interval(s *subject, h *history) time.Duration {
 func timeline(reads iter.Seq[*fact], width time.Duration) []ReadCount {
 	out := []ReadCount{}
 	for f := range reads {
-		at := f.at.Truncate(width)
+		at := f.at().Truncate(width)
 		i := len(out) - 1
-		for i >= 0 && out[i].At.Equal(at) && out[i].VersionID != f.version {
+		for i >= 0 && out[i].At.Equal(at) && out[i].VersionID != f.version() {
 			i--
 		}
 		if i < 0 || !out[i].At.Equal(at) {
 			i = len(out)
-			out = append(out, ReadCount{At: at, VersionID: f.version})
+			out = append(out, ReadCount{At: at, VersionID: f.version()})
 		}
 		out[i].Reads++
 	}

@@ -148,6 +148,7 @@ func (id *identity) namedBy(who string) string {
 // trace fills a trace with what the collector holds, which is the principal's.
 func (c *collector) trace(t *Trace) {
 	facts := c.distinct()
+	c.settle()
 	subjects := c.resolve(facts)
 	for _, s := range subjects {
 		s.wanted = c.wanted(s)
@@ -191,9 +192,9 @@ func (c *collector) touched(s *subject) (Touched, bool) {
 			continue // a batch that went well has reads of its own
 		}
 		if out.First.IsZero() {
-			out.First = f.at
+			out.First = f.at()
 		}
-		out.Last = f.at
+		out.Last = f.at()
 		out.Events = append(out.Events, c.eventID(f))
 	}
 	if more := len(out.Events) - tracedEvents; more > 0 {

@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"syscall"
@@ -33,8 +34,10 @@ const (
 	// corpusFolder names the folder with the corpus that is measured, which is
 	// made if it is not there; by default it is a temporary one of 1 GiB.
 	corpusFolder = "REKEY_CORPUS"
-	// corpusMiB, corpusSecrets and corpusPrincipals are what to make.
+	// corpusMiB, corpusShare, corpusSecrets and corpusPrincipals are what to make:
+	// see [corpus.Options].
 	corpusMiB        = "REKEY_CORPUS_MIB"
+	corpusShare      = "REKEY_CORPUS_SHARE"
 	corpusSecrets    = "REKEY_CORPUS_SECRETS"
 	corpusPrincipals = "REKEY_CORPUS_PRINCIPALS"
 	// measured is what a child process does, so that its time and its memory
@@ -63,7 +66,7 @@ func corpusOf(b *testing.B) (string, *corpus.Truth) {
 		return dir, truth
 	}
 	truth, err := corpus.Write(dir, corpus.Options{
-		Seed: 1, Bytes: int64(number(b, corpusMiB, 1024)) << 20,
+		Seed: 1, Bytes: int64(number(b, corpusMiB, 1024)) << 20, Share: number(b, corpusShare, 0),
 		Secrets: number(b, corpusSecrets, 500), Principals: number(b, corpusPrincipals, 200),
 	})
 	if err != nil {
@@ -137,6 +140,7 @@ func measure(mode, dir string) int {
 	case "inflate":
 		err = inflate(dir)
 	case "summarize":
+		debug.SetGCPercent(50) // as the command does
 		report, err = audit.Summarize(context.Background(), source.Files([]string{dir}), audit.Options{})
 	}
 	wall := time.Since(begin)

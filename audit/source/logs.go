@@ -100,6 +100,9 @@ func (l *Logs) Records(ctx context.Context) iter.Seq2[json.RawMessage, error] {
 			if !l.pass(b, yield) {
 				return
 			}
+			if b.data == nil {
+				continue // an error, or the end of a file
+			}
 			select {
 			case spent <- b.data[:0]:
 			default:

@@ -90,6 +90,7 @@ is whole and has a finding of that severity or a graver one.`,
 }
 
 func (a *app) audit(cmd *cobra.Command, f auditFlags, paths []string) error {
+	sparingly()
 	opts := audit.Options{Now: time.Now(), Principal: f.principal}
 	var err error
 	if opts.From, opts.To, err = f.bounds(opts.Now, len(paths) > 0); err != nil {

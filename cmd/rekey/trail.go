@@ -9,6 +9,7 @@ import (
 	"iter"
 	"os"
 	"regexp"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -182,5 +183,14 @@ func (w watched) Records(ctx context.Context) iter.Seq2[json.RawMessage, error] 
 				return
 			}
 		}
+	}
+}
+
+// sparingly collects garbage when there is half as much of it as is in use,
+// unless GOGC says otherwise: what is read in a while leaves little, and a report
+// over months is to fit beside other work.
+func sparingly() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(50)
 	}
 }
