@@ -52,5 +52,5 @@ func (x *index) put(l *facts, one int32) {
 // slot is where the search for an id begins. Who writes records may choose the
 // ids, but not the seed.
 func (x *index) slot(id eventID) int {
-	return int(maphash.Bytes(x.seed, id[:]) % uint64(len(x.slots)))
+	return int(maphash.Bytes(x.seed, id[:]) % uint64(len(x.slots))) //nolint:gosec // less than the number of slots.
 }
