@@ -144,7 +144,8 @@ func lastKnownIsServed(r *run) error {
 	a, err := c.probe.do(order{Do: "get", Name: c.name})
 	early := time.Since(began) < 2*time.Second
 	r.wait(2500*time.Millisecond - time.Since(began))
-	errs := []error{err,
+	errs := []error{
+		err,
 		sameJSON(string(a.Value), `"first"`), equal("whether the value is stale", a.Stale, true), equal("whether this was in time", early, true),
 		c.probe.fails(order{Do: "get", Name: c.name}, "unavailable"),
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -55,7 +56,7 @@ var idPattern = regexp.MustCompile(`^M([0-9]{2,3})$`)
 func number(id string) int {
 	n := 0
 	if m := idPattern.FindStringSubmatch(id); m != nil {
-		_, _ = fmt.Sscanf(m[1], "%d", &n) // digits
+		n, _ = strconv.Atoi(m[1]) // digits
 	}
 	if n > last {
 		return 0

@@ -9,6 +9,7 @@ import (
 const (
 	databaseValue = `{"host":"localhost","username":"test","password":"test123"}`
 	keysValue     = `{"stripe":"sk_test_1","sendgrid":"SG.1.sample"}`
+	nextKeysValue = `{"stripe":"sk_test_2","sendgrid":"SG.1.sample"}`
 	jwtValue      = `{"signing_key":"the-first-256-bit-secret-key-of-the-shop","issuer":"myapp.com"}`
 
 	aLogin = `{"email":"test@example.com","password":"password123"}`

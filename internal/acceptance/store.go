@@ -119,7 +119,9 @@ func textsComeBack(r *run) error {
 		errs = append(errs, s.make(name, marshal(text)))
 		names = append(names, "dev-"+name)
 	}
-	var got struct{ SecretValues []struct{ Name, SecretString string } }
+	var got struct {
+		SecretValues []struct{ Name, SecretString string }
+	}
 	err := s.aws("secretsmanager", "secretsmanager.BatchGetSecretValue", marshal(map[string]any{"SecretIdList": names})).answer().into(&got)
 	read := make(map[string]string)
 	for _, v := range got.SecretValues {
