@@ -221,8 +221,8 @@ func pageLeads(t *testing.T, open opener) {
 // be read.
 const everything = `(async () => {
 	const texts = [];
-	const report = JSON.parse(document.querySelector("#report").textContent);
-	const paths = report.tables.flatMap(({ name, rows }) => ["#/" + name, ...Array.from({ length: rows }, (_, i) => "#/" + name + "/" + i)]);
+	const tables = new Map([...document.querySelectorAll("script.report")].map((e) => JSON.parse(e.textContent)).filter((p) => p.table).map((p) => [p.table, p.rows]));
+	const paths = [...tables].flatMap(([name, rows]) => ["#/" + name, ...Array.from({ length: rows }, (_, i) => "#/" + name + "/" + i)]);
 	const view = document.querySelector("#view");
 	for (const path of ["#/", ...paths]) {
 		const there = new Promise((done) => addEventListener("hashchange", done, { once: true }));
@@ -253,7 +253,7 @@ func pageShowsHostileTexts(t *testing.T, open opener) {
 	r, _ := filled(strings.Join(slices.Sorted(maps.Values(nasties())), " "))
 	p := open(r)
 	p.everything()
-	if n := browsertest.Value[int](p.Tab, `document.querySelectorAll("img, b, script:not(#report, [type=module]), [onmouseover], a:not([href^='#'])").length`); n > 0 {
+	if n := browsertest.Value[int](p.Tab, `document.querySelectorAll("img, b, script:not(.report, [type=module]), [onmouseover], a:not([href^='#'])").length`); n > 0 {
 		t.Errorf("%d elements come from a text", n)
 	}
 }

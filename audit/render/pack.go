@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -16,14 +18,14 @@ import (
 // texts, stands once, and rows have its number. A member that is added to the
 // report is in it without a change here.
 type packing struct {
-	// Base is what times count from, in milliseconds since 1970.
-	Base int64 `json:"base"`
-	// Texts are all texts; the first is empty. Lists are their numbers.
-	Texts []string `json:"texts"`
-	Lists [][]int  `json:"lists"`
-	// Tables begin with the report itself, which has one row. The others are
+	// base is what times count from, in milliseconds since 1970.
+	base int64
+	// texts are all texts; the first is empty. lists are their numbers.
+	texts []string
+	lists [][]int
+	// tables begin with the report itself, which has one row. The others are
 	// named by the path of their members: secrets.accesses.versions.
-	Tables []*packedTable `json:"tables"`
+	tables []*packedTable
 
 	byText map[string]int
 	byList map[string]int
@@ -34,18 +36,18 @@ type packing struct {
 // A packedTable is a list of the report. The rows of a list within a list stand
 // one after the other, and the outer row's column has how many are its own.
 type packedTable struct {
-	Name    string          `json:"name"`
-	Rows    int             `json:"rows"`
-	Columns []*packedColumn `json:"columns"`
+	name    string
+	rows    int
+	columns []*packedColumn
 
 	next int // the column to be filled
 }
 
 // A packedColumn has a value for each row; zeros at its end are left out.
 type packedColumn struct {
-	Name   string    `json:"name"`
-	Kind   string    `json:"kind"`
-	Values []float64 `json:"values"`
+	name   string
+	kind   string
+	values []float64
 }
 
 // The kinds of columns, by what a value is.
@@ -71,8 +73,8 @@ type member struct {
 // pack packs a report.
 func pack(r *audit.Report) *packing {
 	p := &packing{
-		Texts: []string{""}, byText: map[string]int{"": 0},
-		Lists: [][]int{{}}, byList: map[string]int{"": 0},
+		texts: []string{""}, byText: map[string]int{"": 0},
+		lists: [][]int{{}}, byList: map[string]int{"": 0},
 		byName: make(map[string]*packedTable), plans: make(map[reflect.Type][]member),
 	}
 	p.row(reportTable, reflect.ValueOf(r).Elem())
@@ -80,21 +82,73 @@ func pack(r *audit.Report) *packing {
 	return p
 }
 
-// write writes the packing as JSON, in which no text can end the element that
-// it stands in: what HTML reads as markup is escaped.
-func (p *packing) write(w io.Writer) error { return json.NewEncoder(w).Encode(p) }
+// A packedPart is what one element of the page holds. A browser takes longer
+// for one large text than for its parts.
+type packedPart struct {
+	Base  int64    `json:"base,omitempty"`
+	Texts []string `json:"texts,omitempty"`
+	Lists [][]int  `json:"lists,omitempty"`
+	// Table names the table that a column belongs to, and Rows is how many it has.
+	Table  string    `json:"table,omitempty"`
+	Rows   int       `json:"rows,omitempty"`
+	Column string    `json:"column,omitempty"`
+	Kind   string    `json:"kind,omitempty"`
+	Values []float64 `json:"values,omitempty"`
+}
+
+// partSize is how many texts or lists a part has.
+const partSize = 4096
+
+// parts are all parts.
+func (p *packing) parts(yield func(packedPart) bool) {
+	if !yield(packedPart{Base: p.base}) {
+		return
+	}
+	for texts := range slices.Chunk(p.texts, partSize) {
+		if !yield(packedPart{Texts: texts}) {
+			return
+		}
+	}
+	for lists := range slices.Chunk(p.lists, partSize) {
+		if !yield(packedPart{Lists: lists}) {
+			return
+		}
+	}
+	for _, t := range p.tables {
+		for _, c := range t.columns {
+			if !yield(packedPart{Table: t.name, Rows: t.rows, Column: c.name, Kind: c.kind, Values: c.values}) {
+				return
+			}
+		}
+	}
+}
+
+// write writes the parts as elements of the page with JSON, in which no text can
+// end the element that it stands in: what HTML reads as markup is escaped.
+func (p *packing) write(w io.Writer) error {
+	for part := range p.parts {
+		text, err := json.Marshal(part)
+		if err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintf(w, "<script type=\"application/json\" class=\"report\">%s</script>\n", text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // row adds a row to a table, and to the tables of the lists within it.
 func (p *packing) row(name string, v reflect.Value) {
 	t, ok := p.byName[name]
 	if !ok {
-		t = &packedTable{Name: name}
+		t = &packedTable{name: name}
 		p.byName[name] = t
-		p.Tables = append(p.Tables, t)
+		p.tables = append(p.tables, t)
 	}
 	t.next = 0
 	p.cells(t, "", v)
-	t.Rows++
+	t.rows++
 }
 
 // cells fills a row with a struct's members. Those of a struct within it come
@@ -138,18 +192,18 @@ func (p *packing) plan(of reflect.Type) []member {
 
 // put fills the next column of the row that is being made.
 func (t *packedTable) put(name, kind string, n float64) {
-	if t.next == len(t.Columns) {
-		t.Columns = append(t.Columns, &packedColumn{Name: name, Kind: kind, Values: []float64{}})
+	if t.next == len(t.columns) {
+		t.columns = append(t.columns, &packedColumn{name: name, kind: kind})
 	}
-	c := t.Columns[t.next]
+	c := t.columns[t.next]
 	t.next++
 	if n == 0 {
 		return
 	}
-	for len(c.Values) < t.Rows {
-		c.Values = append(c.Values, 0)
+	for len(c.values) < t.rows {
+		c.values = append(c.values, 0)
 	}
-	c.Values = append(c.Values, n)
+	c.values = append(c.values, n)
 }
 
 // cell is a member's value as a number.
@@ -179,8 +233,8 @@ func (p *packing) cell(t *packedTable, name string, v reflect.Value) (kind strin
 			return packedTexts, float64(p.list(list))
 		}
 		path := name
-		if t.Name != reportTable {
-			path = t.Name + "." + name
+		if t.name != reportTable {
+			path = t.name + "." + name
 		}
 		for i := range v.Len() {
 			p.row(path, v.Index(i))
@@ -195,9 +249,9 @@ func (p *packing) cell(t *packedTable, name string, v reflect.Value) (kind strin
 func (p *packing) text(text string) int {
 	n, ok := p.byText[text]
 	if !ok {
-		n = len(p.Texts)
+		n = len(p.texts)
 		p.byText[text] = n
-		p.Texts = append(p.Texts, clean(text))
+		p.texts = append(p.texts, clean(text))
 	}
 	return n
 }
@@ -208,15 +262,16 @@ func (p *packing) list(texts []string) int {
 		return 0
 	}
 	numbers := make([]int, len(texts))
+	var key []byte
 	for i, text := range texts {
 		numbers[i] = p.text(text)
+		key = append(strconv.AppendInt(key, int64(numbers[i]), 10), ' ')
 	}
-	key := fmt.Sprint(numbers)
-	n, ok := p.byList[key]
+	n, ok := p.byList[string(key)]
 	if !ok {
-		n = len(p.Lists)
-		p.byList[key] = n
-		p.Lists = append(p.Lists, numbers)
+		n = len(p.lists)
+		p.byList[string(key)] = n
+		p.lists = append(p.lists, numbers)
 	}
 	return n
 }
@@ -230,22 +285,22 @@ func (p *packing) rebase() {
 			earliest = *at
 		}
 	}
-	p.Base = int64(earliest)/1000*1000 - 1000
+	p.base = int64(earliest)/1000*1000 - 1000
 	for at := range p.times() {
-		*at = (*at - float64(p.Base)) / 1000
+		*at = (*at - float64(p.base)) / 1000
 	}
 }
 
 // times are all times but those of nothing.
 func (p *packing) times() func(yield func(*float64) bool) {
 	return func(yield func(*float64) bool) {
-		for _, t := range p.Tables {
-			for _, c := range t.Columns {
-				if c.Kind != packedTime {
+		for _, t := range p.tables {
+			for _, c := range t.columns {
+				if c.kind != packedTime {
 					continue
 				}
-				for i := range c.Values {
-					if c.Values[i] != 0 && !yield(&c.Values[i]) {
+				for i := range c.values {
+					if c.values[i] != 0 && !yield(&c.values[i]) {
 						return
 					}
 				}

@@ -10,7 +10,6 @@ import (
 	"io"
 	"reflect"
 	"strings"
-	"time"
 
 	"github.com/rekey-go/rekey/audit"
 )
@@ -128,8 +127,7 @@ func (p *page) write(w io.Writer) error {
 	}
 	for _, write := range []writerTo{
 		part("head"), text("<style>" + p.style + "</style>\n"),
-		part("body"), text(`<script type="application/json" id="report">`), report, text("</script>\n"),
-		text(`<script type="module">` + p.script + "</script>\n"), part("end"),
+		part("body"), report, text(`<script type="module">` + p.script + "</script>\n"), part("end"),
 	} {
 		if err := write(); err != nil {
 			return err
@@ -207,7 +205,6 @@ func (p *page) Proven() int { return len(p.ReadsOld) + len(p.HoldsOld) }
 func pageFuncs() template.FuncMap {
 	return template.FuncMap{
 		"stamp":     stamp,
-		"clock":     clockTime,
 		"short":     short,
 		"clean":     clean,
 		"principal": shortPrincipal,
@@ -225,12 +222,4 @@ func pageFuncs() template.FuncMap {
 			return v.Slice(0, min(v.Len(), printed)).Interface()
 		},
 	}
-}
-
-// clockTime is a time without its year, for cells that are narrow.
-func clockTime(at time.Time) string {
-	if at.IsZero() {
-		return "-"
-	}
-	return at.UTC().Format("Jan 2 15:04:05")
 }

@@ -101,6 +101,7 @@ function list(spec, { rows, without = [], name = spec.name, level = "h2" } = {})
     type: "search", placeholder: "Filter", "aria-label": `Filter: ${spec.title}`, "aria-keyshortcuts": "/", value: state.filter,
     oninput: () => { state.filter = search.value; state.page = 0; show({ typed: true }); },
     onchange: () => remember(name, state),
+    onfocus: () => spec.table.vocabulary(), // so that the first key need not wait for it
     onkeydown: (event) => { if (event.key === "Escape" && search.value) { search.value = ""; search.dispatchEvent(new Event("input")); } },
   });
   const shown = el("span", { class: "soft shown" });
@@ -118,7 +119,7 @@ function list(spec, { rows, without = [], name = spec.name, level = "h2" } = {})
     const only = state.only && spec.table.columns.get(spec.facet);
     found = all.filter((row) => has(row) && (!only || only.value(row) === state.only));
     const by = spec.table.columns.get(state.sort);
-    if (by) found.sort(by.places(state.down));
+    if (by) found.sort(by.order(state.down));
   }
   function sort(by) {
     // A number is sorted from the largest first, and a third press restores the order.
@@ -171,6 +172,7 @@ function list(spec, { rows, without = [], name = spec.name, level = "h2" } = {})
   view.paper = (on) => {
     if (!on) return show({ quiet: true });
     fill(0, printed);
+    for (const details of body.querySelectorAll("details")) details.open = true;
     more.textContent = found.length > printed ? `These are the first ${number(printed)} of ${number(found.length)}.` : "";
   };
   view.addEventListener("keydown", (event) => steps(event, search, body));

@@ -7,7 +7,7 @@ const [accesses, versions, rotations, deletions, laggards, leases, controls] =
     secrets.adopt(name, { secret: "name", secretArn: "arn" });
     return secrets.inner(name);
   });
-const [findings, denied, changes, firstSeen] = ["findings", "denied", "changes", "firstSeen"].map(table);
+const [findings, denied, changes, firstSeen] = ["findings", "denied", "changes", "firstSeen"].map((name) => table(name));
 const adoption = versions.inner("adoption");
 
 findings.derive("gravity", "number", (i) => ["low", "medium", "high"].indexOf(findings.value("severity", i)) + 1);
@@ -94,8 +94,8 @@ function secretState(s) {
 // ---- Lists ------------------------------------------------------------------------
 
 const head = {
-  secret: { head: "Secret", by: "secret", show: secret },
-  principal: { head: "Principal", by: "principal", show: (r) => principal(r.principal) },
+  secret: { head: "Secret", by: "secret", class: "name", show: secret },
+  principal: { head: "Principal", by: "principal", class: "name", show: (r) => principal(r.principal) },
 };
 const at = (title, column) => ({ head: title, by: column, class: "t", show: (r) => time(r[column]) });
 const sum = (title, column) => ({ head: title, by: column, n: true, show: (r) => (r[column] ? number(r[column]) : soft("0")) });
@@ -166,7 +166,7 @@ function specOf(of) {
 
 const labels = {
   arn: "ARN", secretArn: "ARN of the secret", versionId: "Version", ips: "Addresses", kmsEvents: "Events of KMS", moreEvents: "More events", lastVersion: "Last version",
-  requestedBy: "Asked for by", everyDays: "Every so many days", next: "Next", policy: "Policy of what it did", at: "When", "secrets.accesses.versions": "Reads by version",
+  requestedBy: "Asked for by", everyDays: "Days between rotations", timelineStep: "Seconds in an interval", next: "Next", policy: "Policy of what it did", at: "When", "secrets.accesses.versions": "Reads by version",
 };
 const label = (name) => labels[name] ?? name.replace(/[A-Z]/g, (c) => ` ${c.toLowerCase()}`).replace(/^./, (c) => c.toUpperCase());
 const who = ["principal", "lastReader", "by", "requestedBy", "id"];
@@ -202,9 +202,9 @@ function policy(text) {
 // own.
 function facts(row) {
   const groups = new Map();
-  const derived = { lastVersion: 1, gravity: 1, when: 1, took: 1 };
+  const hidden = ["lastVersion", "gravity", "when", "took", "state", "coverage.integrity"]; // made here, or said by what follows
   for (const c of row.table.columns.values()) {
-    if (c.kind === "rows" || c.name in derived) continue;
+    if (c.kind === "rows" || hidden.includes(c.name)) continue;
     const dot = c.name.lastIndexOf(".");
     const group = c.name.startsWith("more.") ? "" : c.name.slice(0, Math.max(0, dot));
     const value = shown(c, row);
@@ -244,7 +244,9 @@ function record(of, i) {
     report: () => [...parts.values(), inner("coverage.skipped")],
   }[of.name] ?? (() => [...parts.values(), rest.map((c) => inner(c)), figures]);
   const up = of === table("report") ? "" : specs.includes(spec) && el("p", { class: "back" }, el("a", { href: `#/${of.name}` }, `← ${spec.title}`));
-  return [up, heading(rowTitle[of.name]?.(row) ?? `${spec.title}: ${number(i + 1)}`), (row.secret || row.secretArn) && el("p", {}, "Secret: ", secret(row)), ...body()];
+  const name = { secrets: row.arn || "known by its name only", principals: row.id }[of.name];
+  return [up, heading(rowTitle[of.name]?.(row) ?? `${spec.title}: ${number(i + 1)}`), name && el("p", { class: "soft" }, el("code", {}, name)),
+    (row.secret || row.secretArn) && el("p", {}, "Secret: ", secret(row)), ...body()];
 }
 
 // ---- Views --------------------------------------------------------------------------
