@@ -181,7 +181,7 @@ func failedLoginsAreSaid(r *run) error {
 		s.store("database-credentials", `{"host":"127.0.0.1","username":"test","password":"`+marker+`"}`),
 		s.deny("database-credentials", "GetSecretValue"), failed(),
 		contains("the log", s.log(), `"msg":"Authentication error"`, "AccessDeniedException"),
-		s.sh("aws secretsmanager delete-resource-policy --secret-id dev-database-credentials").went(),
+		s.allow("database-credentials"),
 		s.store("database-credentials", `"`+marker+` is no JSON"`), failed(),
 		s.store("database-credentials", `{"host":"127.0.0.1","port":"`+marker+`","username":"test","password":"x"}`), failed(),
 	)

@@ -91,14 +91,12 @@ func emptyBodiesAreRefused(r *run) error {
 	)
 }
 
-// current reads a value with the aws CLI.
+// current reads a value from Secrets Manager.
 func (s *system) current(name string) (string, error) {
-	o := s.sh("aws secretsmanager get-secret-value --secret-id dev-" + name + " --query SecretString --output json")
-	var value string
-	if err := o.went(); err != nil {
-		return "", err
-	}
-	return value, unmarshal(o.out, &value)
+	var got struct{ SecretString string }
+	a := s.aws("secretsmanager", "secretsmanager.GetSecretValue", `{"SecretId":"dev-`+name+`"}`).answer()
+	err := errors.Join(a.like(200, ""), a.into(&got))
+	return got.SecretString, err
 }
 
 func objectsComeBack(r *run) error {
@@ -163,7 +161,7 @@ func failedStoresAreSaid(r *run) error {
 	failed := errors.Join(s.deny("jwt-configuration", "PutSecretValue"), a().is(500, `{"error":"Failed to store secret"}`))
 	return errors.Join(failed,
 		contains("the log", s.log(), "admin call failed", "AccessDeniedException"), lacks("the log", s.log(), marker),
-		s.sh("aws secretsmanager delete-resource-policy --secret-id dev-jwt-configuration").went(),
+		s.allow("jwt-configuration"),
 		a().like(200, "stored successfully"),
 	)
 }
@@ -171,7 +169,13 @@ func failedStoresAreSaid(r *run) error {
 // deny has a secret refuse an action to everybody.
 func (s *system) deny(name, action string) error {
 	policy := `{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":"*","Action":"secretsmanager:` + action + `","Resource":"*"}]}`
-	return s.sh("aws secretsmanager put-resource-policy --secret-id dev-" + name + " --resource-policy '" + policy + "'").went()
+	return s.aws("secretsmanager", "secretsmanager.PutResourcePolicy", marshal(map[string]string{"SecretId": "dev-" + name, "ResourcePolicy": policy})).
+		answer().like(200, "")
+}
+
+// allow takes that back.
+func (s *system) allow(name string) error {
+	return s.aws("secretsmanager", "secretsmanager.DeleteResourcePolicy", `{"SecretId":"dev-`+name+`"}`).answer().like(200, "")
 }
 
 func malformedBodiesAreHarmless(r *run) error {
