@@ -333,6 +333,19 @@ func TestTheCommandsAfterALeakRun(t *testing.T) {
 		"LIVE  database-credentials", "rotate by ", "--status Inactive", "the server was asked and refuses it", "records are as they were signed")
 }
 
+// TestTheCommandsAboutATrailsBucketRun runs the commands of docs/audit.md, in
+// their order and in one shell beside the first.
+func TestTheCommandsAboutATrailsBucketRun(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("aws"); err != nil {
+		t.Skip("NOT TESTED: there is no aws CLI")
+	}
+	parts := blocks(t, "../../docs/audit.md", bashBlock)
+	ready := startFromReadme(t, parts[0])
+	runCommands(t, "docs/audit.md", t.TempDir(), strings.ReplaceAll(strings.Join(parts[1:], ""), "http://127.0.0.1:4566", ready.AWS), 2*time.Minute,
+		" verified, 0 altered, 0 missing, ", "dev-external-api-keys", " verified, 1 altered, 0 missing, ", "the log files are not what CloudTrail delivered")
+}
+
 func copyFile(to, from string) error {
 	data, err := os.ReadFile(from)
 	if err != nil {

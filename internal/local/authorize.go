@@ -144,13 +144,14 @@ const (
 	eventsService  = "events.amazonaws.com"
 	secretsService = "secretsmanager.amazonaws.com"
 	lambdaService  = "lambda.amazonaws.com"
+	trailService   = "cloudtrail.amazonaws.com"
 )
 
 // permit asks whether a rule may reach a function or a queue, by the policy of
 // that. What is not there is for the delivery to find out.
 func (e *Engine) permit(ruleARN, targetARN string) error {
 	r := judged{named: targetARN}
-	r.Request = iam.Request{Party: iam.Party{Service: eventsService}, Resource: targetARN, Context: serviceContext(ruleARN)}
+	r.Request = iam.Request{Party: iam.Party{Service: eventsService}, Resource: targetARN, Context: serviceContext(eventsService, ruleARN)}
 	switch service := serviceOf(targetARN); service {
 	case "sqs":
 		text, ok := e.Queues.Policy(targetARN)
@@ -173,12 +174,12 @@ func (e *Engine) permit(ruleARN, targetARN string) error {
 }
 
 // serviceContext are the condition keys of a service that acts for a resource.
-func serviceContext(sourceARN string) iam.Context {
+func serviceContext(service, sourceARN string) iam.Context {
 	context := iam.Context{}
 	context.Set("aws:SourceArn", sourceARN)
 	context.Set("aws:SourceAccount", Account)
 	context.Set("aws:PrincipalIsAWSService", "true")
-	context.Set("aws:PrincipalServiceName", eventsService)
+	context.Set("aws:PrincipalServiceName", service)
 	context.Set("aws:SecureTransport", "true")
 	return context
 }

@@ -187,7 +187,7 @@ func (e *Engine) open(context.Context) (err error) {
 	e.keys = iam.NewKeys(Account)
 	e.Trail, err = cloudtrail.New(cloudtrail.Options{
 		Account: Account, Region: Region, Clock: e.clock, Dir: trailDir, Store: e.store,
-		Publisher: onBus{e}, Delay: e.opts.TrailDelay, Logger: e.opts.Logger,
+		Publisher: onBus{e}, Buckets: trailBuckets{e}, Delay: e.opts.TrailDelay, Logger: e.opts.Logger,
 	})
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/rekey-go/rekey/internal/local/cloudtrail"
 	"github.com/rekey-go/rekey/internal/local/dynamodb"
 	"github.com/rekey-go/rekey/internal/local/events"
 	"github.com/rekey-go/rekey/internal/local/secretsmanager"
@@ -38,6 +39,7 @@ var makers = map[string]maker{
 	"AWS::Events::EventBusPolicy":           (*deployment).makeBusPolicy,
 	"AWS::S3::Bucket":                       (*deployment).makeBucket,
 	"AWS::S3::BucketPolicy":                 (*deployment).makeBucketPolicy,
+	"AWS::CloudTrail::Trail":                (*deployment).makeTrail,
 	"AWS::IAM::Role":                        (*deployment).makeRole,
 	"AWS::IAM::ManagedPolicy":               (*deployment).makeManagedPolicy,
 	"AWS::IAM::Policy":                      (*deployment).makeRolePolicy,
@@ -319,4 +321,27 @@ func (e *deployment) makeBucket(r template.Resource) error {
 	})
 	e.undo(func() error { return e.Objects.RemoveBucket(name) })
 	return refused(r, e.Objects.Provision(name))
+}
+
+// makeTrail makes a trail that delivers to a bucket. As on AWS, it has to depend
+// on the bucket's policy where that is in the same template.
+func (e *deployment) makeTrail(r template.Resource) error {
+	var p struct {
+		TrailName               string `yaml:"TrailName"`
+		S3BucketName            string `yaml:"S3BucketName"`
+		S3KeyPrefix             string `yaml:"S3KeyPrefix"`
+		EnableLogFileValidation bool   `yaml:"EnableLogFileValidation"`
+		IsMultiRegionTrail      bool   `yaml:"IsMultiRegionTrail"`
+		IsLogging               bool   `yaml:"IsLogging"`
+	}
+	if err := e.plan.Properties(r.ID, &p); err != nil {
+		return err
+	}
+	name := cmp.Or(p.TrailName, e.nameFor(r.ID))
+	e.plan.Set(r.ID, name, map[string]string{"Arn": arnOf("cloudtrail", "trail/"+name)})
+	e.undo(func() error { e.Trail.Remove(name); return nil })
+	return refused(r, e.Trail.Provision(&cloudtrail.TrailInput{
+		Name: name, S3BucketName: p.S3BucketName, S3KeyPrefix: p.S3KeyPrefix,
+		EnableLogFileValidation: p.EnableLogFileValidation, IsMultiRegionTrail: p.IsMultiRegionTrail,
+	}, p.IsLogging))
 }

@@ -25,6 +25,13 @@
 // clock, or earlier when there are many records. What is in no log file yet
 // lies in undelivered.jsonl, a record a line.
 //
+// # Trails that are made
+//
+// CreateTrail and StartLogging make trails that deliver the same files to a
+// bucket, each with a chain of digests of its own, and the signature in the
+// object's metadata. They are in memory, as the engine's buckets are. The policy
+// of the bucket has to let CloudTrail write.
+//
 // # Digests
 //
 // Every hour of the clock, also when nothing happened, a digest file lists the
@@ -100,6 +107,8 @@ type Options struct {
 	// Publisher is told of every management call and service event, as
 	// CloudTrail tells EventBridge. If nil, nobody is told.
 	Publisher Publisher
+	// Buckets is where trails deliver to that are made. If nil, none can be.
+	Buckets Buckets
 	// Delay is how old a record must be before LookupEvents tells of it. AWS
 	// takes minutes; here it is nothing unless it is set.
 	Delay time.Duration
@@ -132,11 +141,12 @@ type Service struct {
 
 var _ wire.Recorder = (*Service)(nil)
 
-// An item is something for the encoder. One of call, event, deliver and digest
-// is set, or none: then it is a barrier.
+// An item is something for the encoder. One of call, event, do, deliver and
+// digest is set, or none: then it is a barrier.
 type item struct {
 	call  *recorded
 	event *wire.ServiceEvent
+	do    func(*encoder)
 	// deliver is the time of a delivery, and digest that of a digest.
 	deliver, digest time.Time
 	// settled is closed when everything up to here is in the ring and in the

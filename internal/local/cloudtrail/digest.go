@@ -7,7 +7,6 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -28,6 +27,9 @@ const (
 	Bucket    = "rekey-trail"
 	TrailName = "rekey"
 )
+
+// folderPlace is that of the folder.
+func folderPlace() place { return place{bucket: Bucket, trail: TrailName} }
 
 const (
 	hashAlgorithm      = "SHA-256"
@@ -240,31 +242,18 @@ func (c *chain) stop() {
 // digest ends a period: it writes the digest of what was delivered in it.
 func (e *encoder) digest(at time.Time) error {
 	s, c := e.service, &e.chain
-	key, err := s.signer.open(s.opts)
-	if err != nil {
-		return err
-	}
-	d := c.next(at, key.fingerprint, s.opts)
-	body, err := json.Marshal(d)
-	if err != nil {
-		return fmt.Errorf("encoding a digest: %w", err)
-	}
-	signature, err := key.sign(d.toSign(body))
-	if err != nil {
-		return err
-	}
-	packed, err := pack(body)
+	d, err := s.sign(&c.link, folderPlace(), at)
 	if err != nil {
 		return err
 	}
 	// The signature first: a digest is never seen without one.
-	if err := s.writeObject(d.Object+SignatureSuffix, []byte(signature+"\n")); err != nil {
+	if err := s.writeObject(d.Object+SignatureSuffix, []byte(d.signature+"\n")); err != nil {
 		return fmt.Errorf("writing the signature of a digest: %w", err)
 	}
-	if err := s.writeObject(d.Object, packed); err != nil {
+	if err := s.writeObject(d.Object, d.packed); err != nil {
 		return fmt.Errorf("writing a digest: %w", err)
 	}
-	c.link = link{Start: at, Object: d.Object, Hash: hashOf(body), Signature: signature}
+	c.link = link{Start: at, Object: d.Object, Hash: d.hash, Signature: d.signature}
 	c.unsynced = append(c.unsynced, s.path(d.Object+SignatureSuffix), s.path(d.Object))
 	if len(c.unsynced) < maxUnsynced {
 		return nil // until there is nothing else to do
@@ -273,15 +262,15 @@ func (e *encoder) digest(at time.Time) error {
 }
 
 // next is the digest that ends at a time.
-func (c *chain) next(at time.Time, fingerprint string, opts Options) *digestFile {
-	name := fmt.Sprintf("%s_CloudTrail-Digest_%s_%s_%s_%s.json.gz", opts.Account, opts.Region, TrailName, opts.Region, at.Format(digestTime))
+func (l *link) next(at time.Time, fingerprint string, p place, opts *Options) *digestFile {
+	name := fmt.Sprintf("%s_CloudTrail-Digest_%s_%s_%s_%s.json.gz", opts.Account, opts.Region, p.trail, opts.Region, at.Format(digestTime))
 	d := &digestFile{
-		AccountID: opts.Account, Start: stamp(c.Start), End: stamp(at), Bucket: Bucket,
-		Object:      strings.Join([]string{"AWSLogs", opts.Account, "CloudTrail-Digest", opts.Region, at.Format(dayFolder), name}, "/"),
-		Fingerprint: fingerprint, Algorithm: signatureAlgorithm, LogFiles: append([]logFile{}, c.Logs...),
+		AccountID: opts.Account, Start: stamp(l.Start), End: stamp(at), Bucket: p.bucket,
+		Object:      p.key(opts, "CloudTrail-Digest", at, name),
+		Fingerprint: fingerprint, Algorithm: signatureAlgorithm, LogFiles: append([]logFile{}, l.Logs...),
 	}
-	for i := range c.Logs {
-		f := &c.Logs[i]
+	for i := range l.Logs {
+		f := &l.Logs[i]
 		if d.Newest == nil || f.Newest > *d.Newest {
 			d.Newest = &f.Newest
 		}
@@ -289,9 +278,9 @@ func (c *chain) next(at time.Time, fingerprint string, opts Options) *digestFile
 			d.Oldest = &f.Oldest
 		}
 	}
-	if c.Object != "" {
-		d.PreviousBucket, d.PreviousObject, d.PreviousHash = new(Bucket), &c.Object, &c.Hash
-		d.PreviousHashAlgorithm, d.PreviousSignature = new(hashAlgorithm), &c.Signature
+	if l.Object != "" {
+		d.PreviousBucket, d.PreviousObject, d.PreviousHash = new(p.bucket), &l.Object, &l.Hash
+		d.PreviousHashAlgorithm, d.PreviousSignature = new(hashAlgorithm), &l.Signature
 	}
 	return d
 }

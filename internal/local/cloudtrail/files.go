@@ -25,12 +25,12 @@ const (
 // digest. A reader sees the whole file or none.
 func (e *encoder) deliverFile(packed []byte, hash string, at time.Time) error {
 	s := e.service
+	name := fmt.Sprintf("%s_CloudTrail_%s_%s_%s.json.gz", s.opts.Account, s.opts.Region, at.UTC().Format(fileTime), rand.Text()[:16])
+	defer e.deliverTo(name, packed, hash, at)
 	if s.opts.Dir == "" {
 		return nil
 	}
-	at = at.UTC()
-	name := fmt.Sprintf("%s_CloudTrail_%s_%s_%s.json.gz", s.opts.Account, s.opts.Region, at.Format(fileTime), rand.Text()[:16])
-	key := strings.Join([]string{"AWSLogs", s.opts.Account, "CloudTrail", s.opts.Region, at.Format(dayFolder), name}, "/")
+	key := folderPlace().key(&s.opts, "CloudTrail", at, name)
 	if err := errors.Join(s.writeObject(key, packed), syncFile(s.path(key))); err != nil {
 		return fmt.Errorf("writing a log file: %w", err)
 	}

@@ -29,6 +29,11 @@ func (s *Service) Wire() wire.Service {
 			"LookupEvents":   wire.Op(wire.Read, s.lookupEvents),
 			"ListPublicKeys": wire.Op(wire.Read, s.listPublicKeys),
 			"DescribeTrails": wire.Op(wire.Read, s.describeTrails),
+			"CreateTrail":    wire.Op(wire.Write, s.createTrail),
+			"DeleteTrail":    wire.Op(wire.Write, s.deleteTrail),
+			"StartLogging":   wire.Op(wire.Write, s.startLogging),
+			"StopLogging":    wire.Op(wire.Write, s.stopLogging),
+			"GetTrailStatus": wire.Op(wire.Read, s.getTrailStatus),
 		},
 	}
 }

@@ -14,9 +14,11 @@ type encoder struct {
 	service *Service
 	journal *journal
 	chain   chain
-	timer   *clock.Timer    // delivers the open segment; nil while it is empty
-	settled []chan struct{} // of the items whose records are not in the journal yet
-	rested  []func()
+	// deliveries are the trails that somebody made.
+	deliveries []*delivery
+	timer      *clock.Timer    // delivers the open segment; nil while it is empty
+	settled    []chan struct{} // of the items whose records are not in the journal yet
+	rested     []func()
 }
 
 // run takes items until the trail is closed and its queue is empty.
@@ -46,6 +48,8 @@ func (e *encoder) take(it item) {
 		e.add(eventRecord(it.event, e.service.opts))
 	case !it.deliver.IsZero():
 		e.deliver(it.deliver)
+	case it.do != nil:
+		it.do(e)
 	case !it.digest.IsZero():
 		e.service.fail(e.digest(it.digest))
 	}
@@ -93,6 +97,9 @@ func (e *encoder) drain() {
 
 func (e *encoder) end() {
 	e.chain.stop()
+	for _, d := range e.deliveries {
+		d.timer.Stop()
+	}
 	e.service.fail(e.journal.close())
 }
 

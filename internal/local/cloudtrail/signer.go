@@ -63,6 +63,13 @@ func (s *signer) open(opts Options) (*signingKey, error) {
 	return s.key, nil
 }
 
+// isMade reports whether the key was needed.
+func (s *signer) isMade() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.kept.DER != nil
+}
+
 func (s *signer) makeLocked(opts Options) error {
 	private, err := rsa.GenerateKey(rand.Reader, keyBits)
 	if err != nil {
@@ -108,7 +115,7 @@ func (s *Service) listPublicKeys(_ context.Context, _ *wire.Call, in *publicKeys
 		return nil, wire.Errorf("InvalidTimeRangeException", "The start time must be before the end time.")
 	}
 	out := &publicKeysOutput{PublicKeyList: []publicKey{}}
-	if s.opts.Dir == "" {
+	if s.opts.Dir == "" && !s.signer.isMade() {
 		return out, nil // nothing is signed
 	}
 	key, err := s.signer.open(s.opts)
@@ -118,35 +125,6 @@ func (s *Service) listPublicKeys(_ context.Context, _ *wire.Call, in *publicKeys
 	if end := key.since.Add(keyValid); !to.Before(key.since) && !from.After(end) {
 		out.PublicKeyList = append(out.PublicKeyList, publicKey{
 			Value: key.public, ValidityStartTime: wire.Timestamp(key.since), ValidityEndTime: wire.Timestamp(end), Fingerprint: key.fingerprint,
-		})
-	}
-	return out, nil
-}
-
-type trailsOutput struct {
-	TrailList []trail `json:"trailList"`
-}
-
-type trail struct {
-	Name                       string
-	S3BucketName               string
-	HomeRegion                 string
-	TrailARN                   string
-	IncludeGlobalServiceEvents bool
-	IsMultiRegionTrail         bool
-	IsOrganizationTrail        bool
-	LogFileValidationEnabled   bool
-	HasCustomEventSelectors    bool
-	HasInsightSelectors        bool
-}
-
-// describeTrails tells of the one trail that there is with a folder.
-func (s *Service) describeTrails(context.Context, *wire.Call, *struct{}) (*trailsOutput, error) {
-	out := &trailsOutput{TrailList: []trail{}}
-	if s.opts.Dir != "" {
-		out.TrailList = append(out.TrailList, trail{
-			Name: TrailName, S3BucketName: Bucket, HomeRegion: s.opts.Region, IncludeGlobalServiceEvents: true, LogFileValidationEnabled: true,
-			TrailARN: "arn:aws:cloudtrail:" + s.opts.Region + ":" + s.opts.Account + ":trail/" + TrailName,
 		})
 	}
 	return out, nil

@@ -1,6 +1,7 @@
 package s3
 
 import (
+	"bytes"
 	"encoding/xml"
 	"errors"
 	"fmt"
@@ -58,6 +59,18 @@ func (s *Service) Object(bucket, key string) ([]byte, error) {
 	}
 	defer func() { _ = object.Contents.Close() }() // it is in memory
 	return io.ReadAll(object.Contents)
+}
+
+// Put writes an object, with metadata by names without x-amz-meta-.
+func (s *Service) Put(bucket, key string, content []byte, metadata map[string]string) error {
+	meta := make(map[string]string, len(metadata))
+	for name, value := range metadata {
+		meta[http.CanonicalHeaderKey("X-Amz-Meta-"+name)] = value
+	}
+	if _, err := s.backend.PutObject(bucket, key, meta, bytes.NewReader(content), int64(len(content)), nil); err != nil {
+		return fmt.Errorf("writing s3://%s/%s: %w", bucket, key, err)
+	}
+	return nil
 }
 
 // Provision makes a bucket, if it is not there.
