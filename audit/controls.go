@@ -22,7 +22,19 @@ const (
 func (o *Options) unusedAfter() time.Duration   { return cmp.Or(o.UnusedAfter, defaultDays) }
 func (o *Options) rotatedWithin() time.Duration { return cmp.Or(o.RotatedWithin, defaultDays) }
 
-// controls gives Security Hub's verdicts on a secret whose state is known.
+// controls gives Security Hub's verdicts on a secret whose state is known, by the
+// definitions, severities and defaults of "Security Hub CSPM controls for Secrets
+// Manager" in the AWS Security Hub User Guide:
+//
+//   - SecretsManager.1, secrets should have automatic rotation enabled:
+//     maximumAllowedRotationFrequency has no default
+//   - SecretsManager.2, secrets configured with automatic rotation should rotate
+//     successfully: only those are looked at
+//   - SecretsManager.3, remove unused secrets: unusedForDays is 90
+//   - SecretsManager.4, secrets should be rotated within a specified number of
+//     days: maxDaysSinceRotation is 90
+//   - SecretsManager.5, secrets should be tagged: requiredTagKeys has no default,
+//     and tags that begin with aws: do not count
 func (b *builder) controls(s *subject) []Control {
 	state := s.state
 	if state == nil {

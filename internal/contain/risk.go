@@ -137,12 +137,22 @@ func (s *Secret) unseen(err error) {
 	s.Risk = Live
 	s.Why = fmt.Sprintf("%d reads; it cannot be looked at, so take it for live", s.Reads)
 	s.ByHand = "revoke at its target what the secret held: Secrets Manager does not show it"
+	if isDenied(err) {
+		s.ByHand = "get the permission to look at it, and name another folder with --evidence: " + s.Doubt
+	}
 }
 
 // isAPI reports whether AWS answered, with an error.
 func isAPI(err error) bool {
 	_, ok := errors.AsType[smithy.APIError](err)
 	return ok
+}
+
+// isDenied reports whether AWS refused a call for lack of permission: to try it
+// again is of no use.
+func isDenied(err error) bool {
+	api, ok := errors.AsType[smithy.APIError](err)
+	return ok && strings.HasPrefix(api.ErrorCode(), "AccessDenied")
 }
 
 // withLabel is the version that carries a label, or an empty string.

@@ -327,8 +327,10 @@ func (r *runner) announce(ctx context.Context, f *fact) error {
 	})
 }
 
-// retire orders the revocation of a version, until nothing is in its way.
+// retire orders the revocation of a version, until nothing is in its way. It
+// tells the last answer that there was, and not that time ran out.
 func (r *runner) retire(ctx context.Context, f *fact) error {
+	why := errors.New("there was no answer")
 	for {
 		var out retire.Outcome
 		err := r.System.Invoke(ctx, r.System.Retire, retire.Order{SecretID: f.ARN, VersionID: f.VersionID, Force: true}, &out)
@@ -336,11 +338,14 @@ func (r *runner) retire(ctx context.Context, f *fact) error {
 			f.Detail = oneLine(out.Reason)
 			return nil
 		}
-		if pauseErr := pause(ctx); pauseErr != nil {
-			if err == nil {
-				err = errors.New(oneLine(out.Reason))
-			}
-			return fmt.Errorf("version %s is not revoked: %w", f.VersionID, err)
+		switch {
+		case err == nil:
+			why = errors.New(oneLine(out.Reason))
+		case ctx.Err() == nil:
+			why = err
+		}
+		if isDenied(err) || pause(ctx) != nil {
+			return fmt.Errorf("version %s is not revoked: %w", f.VersionID, why)
 		}
 	}
 }
