@@ -8,7 +8,7 @@ import (
 // rows are calls by a sentence that says what they are for.
 func (j *judge) rows() map[string]row {
 	all := map[string]row{}
-	for _, rows := range []map[string]row{j.logRows(), j.networkRows(), j.valueRows(), j.readerRows(), j.keyRows(), j.newsRows(), j.tableRows(), j.adminRows(), j.resourceRows()} {
+	for _, rows := range []map[string]row{j.logRows(), j.networkRows(), j.valueRows(), j.readerRows(), j.auditRows(), j.keyRows(), j.newsRows(), j.tableRows(), j.adminRows(), j.resourceRows()} {
 		maps.Copy(all, rows)
 	}
 	return all
@@ -107,6 +107,33 @@ func (j *judge) valueRows() map[string]row {
 	return rows
 }
 
+// auditRows are about the role that reads the trail and keeps reports.
+func (j *judge) auditRows() map[string]row {
+	const audit = "AuditRole"
+	bucket := j.arn("AuditBucket")
+	return map[string]row{
+		"the audit reads the trail": {call{who: audit, action: "cloudtrail:LookupEvents", resource: "*"}, map[string]change{
+			"and stops it": doing("cloudtrail:StopLogging"), "and reads a secret": func(c *call) { c.action, c.resource = "secretsmanager:GetSecretValue", j.secret("AdminTokens") },
+		}},
+		"the audit asks where a secret is": {call{who: audit, action: "secretsmanager:DescribeSecret", resource: arnOf("secretsmanager", "secret:any")}, map[string]change{
+			"and reads it": doing("secretsmanager:GetSecretValue"), "in another account": on("arn:aws:secretsmanager:us-east-1:111111111111:secret:any"),
+		}},
+		"the audit asks who holds what": {call{who: audit, action: "dynamodb:Scan", resource: j.arn("Bulletin")}, map[string]change{
+			"in another table": on(prod(j.arn("Bulletin"))), "and writes it": doing("dynamodb:PutItem"),
+		}},
+		"the audit keeps a report": {call{who: audit, action: "s3:PutObject", resource: bucket + "/reports/1.html"}, map[string]change{
+			"elsewhere in the bucket": on(bucket + "/other"), "in another bucket": on(bucketARN("other") + "/reports/1.html"),
+			"and deletes it": doing("s3:DeleteObject"), "and reads it": doing("s3:GetObject"), "without TLS": with("aws:SecureTransport", "false"),
+		}},
+		"the audit goes on from its state": {call{who: audit, action: "s3:GetObject", resource: bucket + "/state/1"}, map[string]change{
+			"elsewhere in the bucket": on(bucket + "/other"), "and deletes it": doing("s3:DeleteObject"),
+		}},
+		"the audit finds no state": {call{who: audit, action: "s3:ListBucket", resource: bucket}, map[string]change{
+			"in another bucket": on(bucketARN("other")), "and opens it": doing("s3:PutBucketPolicy"),
+		}},
+	}
+}
+
 // readerRows are about the consumers and those who look on.
 func (j *judge) readerRows() map[string]row {
 	rows := map[string]row{
@@ -118,9 +145,6 @@ func (j *judge) readerRows() map[string]row {
 		}},
 		"login stores the first signing key": {call{who: "LoginRole", action: "secretsmanager:PutSecretValue", resource: j.secret("JwtConfiguration")}, map[string]change{
 			"and moves labels": doing("secretsmanager:UpdateSecretVersionStage"),
-		}},
-		"the audit reads the trail": {call{who: "AuditRole", action: "cloudtrail:LookupEvents", resource: "*"}, map[string]change{
-			"and stops it": doing("cloudtrail:StopLogging"), "and reads a secret": func(c *call) { c.action, c.resource = "secretsmanager:GetSecretValue", j.secret("AdminTokens") },
 		}},
 	}
 	for _, role := range []string{"ProtectedRole", "ChargeRole"} {
