@@ -221,7 +221,13 @@ func (p permission) use(t *testing.T, e *local.Engine, all map[int][]permission)
 		}
 		return
 	case "dynamodb":
+		if operation == "GetItem" || operation == "UpdateItem" {
+			item["pk"] = map[string]string{"S": "board"}
+		}
 		target, input = "DynamoDB_20120810."+operation, map[string]any{"TableName": name, "Key": item, "Item": item}
+		if operation == "Query" {
+			input = map[string]any{"TableName": name, "KeyConditionExpression": "pk = :pk", "ExpressionAttributeValues": map[string]any{":pk": item["pk"]}}
+		}
 	case "sqs":
 		if !strings.HasSuffix(p.of, "Policy") {
 			target, input = "AmazonSQS."+operation, map[string]any{"QueueUrl": e.Endpoint() + "/123456789012/" + name, "MessageBody": "x"}

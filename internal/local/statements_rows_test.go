@@ -236,12 +236,13 @@ func (j *judge) tableRows() map[string]row {
 	table, other := j.arn("Bulletin"), prod(j.arn("Bulletin"))
 	const leading = "dynamodb:LeadingKeys"
 	rows := map[string]row{
-		"invalidate writes the board": {call{who: "InvalidateRole", action: "dynamodb:UpdateItem", resource: table}, map[string]change{"of another stage": on(other), "deletes": doing("dynamodb:DeleteItem")}},
-		"retire asks for leases":      {call{who: "RetireRole", action: "dynamodb:Query", resource: table}, map[string]change{"of another stage": on(other), "writes": doing("dynamodb:PutItem")}},
-		"the page asks for leases":    {call{who: "AdminRole", action: "dynamodb:Scan", resource: table}, map[string]change{"of another stage": on(other), "updates": doing("dynamodb:UpdateItem")}},
+		"invalidate writes the board":         {call{who: "InvalidateRole", action: "dynamodb:UpdateItem", resource: table, keys: keys{leading: "board"}}, map[string]change{"of another stage": on(other), "deletes": doing("dynamodb:DeleteItem"), "or a lease": with(leading, "lease#x")}},
+		"retire asks for leases":              {call{who: "RetireRole", action: "dynamodb:Query", resource: table, keys: keys{leading: "lease#x"}}, map[string]change{"of another stage": on(other), "writes": doing("dynamodb:PutItem"), "or for the board": with(leading, "board")}},
+		"the page asks for a secret's leases": {call{who: "AdminRole", action: "dynamodb:Query", resource: table, keys: keys{leading: "lease#x"}}, map[string]change{"of another stage": on(other), "or for the board": with(leading, "board")}},
+		"the page asks for all leases":        {call{who: "AdminRole", action: "dynamodb:Scan", resource: table}, map[string]change{"of another stage": on(other), "updates": doing("dynamodb:UpdateItem")}},
 	}
 	for _, role := range []string{"AdminRole", "ProtectedRole", "LoginRole", "ChargeRole"} {
-		rows[role+" reads the board"] = row{call{who: role, action: "dynamodb:GetItem", resource: table}, map[string]change{"of another stage": on(other), "updates": doing("dynamodb:UpdateItem")}}
+		rows[role+" reads the board"] = row{call{who: role, action: "dynamodb:GetItem", resource: table, keys: keys{leading: "board"}}, map[string]change{"of another stage": on(other), "updates": doing("dynamodb:UpdateItem"), "or a lease": with(leading, "lease#x")}}
 		rows[role+" says what it holds"] = row{call{who: role, action: "dynamodb:PutItem", resource: table, keys: keys{leading: "lease#x"}}, map[string]change{
 			"on the board": with(leading, "board"), "in another stage": on(other),
 		}}
