@@ -29,7 +29,8 @@ const (
 // the state says last of all what was reported and published.
 type run struct {
 	*function
-	now   time.Time
+	req   request
+	now   time.Time // of this attempt
 	name  time.Time // what its report is called by
 	state *state
 	sent  map[string]bool // the findings that this run published
@@ -40,9 +41,9 @@ type run struct {
 
 // goOn makes the report that comes after the last one.
 func (f *function) goOn(ctx context.Context, req request) (json.RawMessage, error) {
-	r := &run{function: f, now: req.now(), name: req.Time, sent: make(map[string]bool)}
+	r := &run{function: f, req: req, name: req.Time, sent: make(map[string]bool)}
 	if r.name.IsZero() {
-		r.name = r.now
+		r.name = req.now()
 	}
 	if deadline, ok := ctx.Deadline(); ok {
 		r.until = deadline.Add(-f.spare)
@@ -71,7 +72,10 @@ func (r *run) attempt(ctx context.Context) (*audit.Report, error) {
 	if r.state, err = r.store.load(ctx); err != nil {
 		return nil, err
 	}
-	r.since = r.state.Reported
+	r.since, r.now = r.state.Reported, r.req.now()
+	if r.since.After(r.now) { // by the run that overtook this one
+		r.now = r.since
+	}
 	if err := r.catchUp(ctx); err != nil {
 		return nil, err
 	}
