@@ -56,6 +56,9 @@ const (
 	day = 24 * time.Hour
 	// defaultDays is how many days a report in the bucket looks back.
 	defaultDays = 7
+	// slice is how much time is looked up between two writings of the state: as
+	// much as a run that is killed has to look up again.
+	slice = 6 * time.Hour
 	// spare is how much of an invocation's time is left for the report when the
 	// reading of events has to stop.
 	spare = 2 * time.Minute
@@ -69,6 +72,7 @@ type function struct {
 	busName   string
 	store     *store // nil without a bucket
 	span      time.Duration
+	slice     time.Duration
 	spare     time.Duration
 	perSecond float64
 	stage     string
@@ -104,7 +108,7 @@ func newFunction(cfg aws.Config, getenv func(string) string) (*function, error) 
 		account: Account{Board: bulletin.New(board, getenv("REKEY_BULLETIN")), Secrets: secrets{held.ListSecrets, held.DescribeSecret}},
 		bus:     putEvents(eventbridge.NewFromConfig(cfg).PutEvents),
 		busName: getenv("REKEY_BUS"),
-		span:    day, spare: spare,
+		span:    day, slice: slice, spare: spare,
 		stage:   getenv("REKEY_STAGE"),
 		log:     slog.New(slog.NewJSONHandler(os.Stdout, nil)),
 		metrics: os.Stdout,
@@ -159,11 +163,10 @@ func (f *function) handle(ctx context.Context, req request) (json.RawMessage, er
 	if err != nil {
 		return nil, err
 	}
-	figures := figuresOf(report, f.stage, time.Time{})
 	if f.store == nil {
-		all := grave(report)
+		figures, all := figuresOf(report, f.stage), grave(report)
+		figures.news(all)
 		sent, err := f.publish(ctx, report, all)
-		figures.high = len(all)
 		f.tell(ctx, report, figures, len(sent))
 		if err != nil {
 			return nil, err

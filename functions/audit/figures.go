@@ -34,7 +34,7 @@ const (
 type figures struct {
 	reads, denied, laggards, rotations int
 	// failed are the rotations that failed or were abandoned, and high the
-	// grave findings, since the report before where there is one.
+	// grave findings: those that are news, see [figures.news].
 	failed, high int
 	// days since their last rotation, of the stage's secrets that rotate.
 	days map[string]float64
@@ -42,9 +42,8 @@ type figures struct {
 	age time.Duration
 }
 
-// figuresOf counts. The rotations that failed are those that ended after the
-// report before.
-func figuresOf(report *audit.Report, stage string, before time.Time) figures {
+// figuresOf counts all but the news.
+func figuresOf(report *audit.Report, stage string) figures {
 	f := figures{days: make(map[string]float64), age: max(report.Generated.Sub(report.Coverage.To), 0)}
 	for i := range report.Secrets {
 		s := &report.Secrets[i]
@@ -53,11 +52,6 @@ func figuresOf(report *audit.Report, stage string, before time.Time) figures {
 		for _, l := range s.Laggards {
 			if l.Proven {
 				f.laggards++
-			}
-		}
-		for _, r := range s.Rotations {
-			if (r.Status == audit.Failed || r.Status == audit.Abandoned) && r.Ended.After(before) {
-				f.failed++
 			}
 		}
 		if st := s.State; st != nil && st.Rotation && st.Deleted.IsZero() && strings.HasPrefix(s.Name, stage+"-") {
@@ -72,6 +66,16 @@ func figuresOf(report *audit.Report, stage string, before time.Time) figures {
 		f.denied += d.Count
 	}
 	return f
+}
+
+// news counts the grave findings that nobody was told of before.
+func (n *figures) news(findings []audit.Finding) {
+	n.high = len(findings)
+	for i := range findings {
+		if findings[i].Kind == audit.KindRotationFailed {
+			n.failed++
+		}
+	}
 }
 
 // tell leaves the line with the numbers, and those of the metrics.

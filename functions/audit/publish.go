@@ -64,9 +64,8 @@ func key(f *audit.Finding) string {
 // perCall is how many events EventBridge takes at once.
 const perCall = 10
 
-// publish sends an event for each finding, and returns the keys of those that
-// were taken.
-func (f *function) publish(ctx context.Context, report *audit.Report, findings []audit.Finding) (sent []string, err error) {
+// publish sends an event for each finding, and returns those that were taken.
+func (f *function) publish(ctx context.Context, report *audit.Report, findings []audit.Finding) (sent []audit.Finding, err error) {
 	current := make(map[string]string, len(report.Secrets))
 	for i := range report.Secrets {
 		current[report.Secrets[i].ARN] = report.Secrets[i].Current
@@ -81,7 +80,7 @@ func (f *function) publish(ctx context.Context, report *audit.Report, findings [
 }
 
 // send publishes as many findings as go in one call.
-func (f *function) send(ctx context.Context, findings []audit.Finding, current map[string]string) (taken []string, err error) {
+func (f *function) send(ctx context.Context, findings []audit.Finding, current map[string]string) (taken []audit.Finding, err error) {
 	in := &eventbridge.PutEventsInput{}
 	for i := range findings {
 		entry, err := f.entry(&findings[i], current[findings[i].SecretARN])
@@ -97,7 +96,7 @@ func (f *function) send(ctx context.Context, findings []audit.Finding, current m
 	// PutEvents answers with status 200 even where it took nothing.
 	for i, result := range out.Entries[:min(len(out.Entries), len(findings))] {
 		if result.ErrorCode == nil {
-			taken = append(taken, key(&findings[i]))
+			taken = append(taken, findings[i])
 			continue
 		}
 		err = errors.Join(err, fmt.Errorf("publishing the finding %q of %s: EventBridge answered %s: %s",

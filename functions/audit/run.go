@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"slices"
 	"time"
 
@@ -14,9 +15,6 @@ import (
 )
 
 const (
-	// slice is how much time is looked up between two writings of the state: as
-	// much as a run that is killed has to look up again.
-	slice = 6 * time.Hour
 	// remembered is how long a published finding is known that no report has.
 	remembered = 7 * day
 	// attempts is how often a run begins again that is overtaken: each time,
@@ -33,15 +31,14 @@ type run struct {
 	now   time.Time // of this attempt
 	name  time.Time // what its report is called by
 	state *state
-	sent  map[string]bool // the findings that this run published
-	until time.Time       // when reading events has to stop; zero if it need not
-	late  bool            // whether it had to
-	since time.Time       // where the report before ended
+	sent  map[string]audit.Finding // :: key, those that this run published
+	until time.Time                // when reading events has to stop; zero if it need not
+	late  bool                     // whether it had to
 }
 
 // goOn makes the report that comes after the last one.
 func (f *function) goOn(ctx context.Context, req request) (json.RawMessage, error) {
-	r := &run{function: f, req: req, name: req.Time, sent: make(map[string]bool)}
+	r := &run{function: f, req: req, name: req.Time, sent: make(map[string]audit.Finding)}
 	if r.name.IsZero() {
 		r.name = req.now()
 	}
@@ -53,8 +50,8 @@ func (f *function) goOn(ctx context.Context, req request) (json.RawMessage, erro
 		report, err = r.attempt(ctx)
 	}
 	if report != nil {
-		figures := figuresOf(report, f.stage, r.since)
-		figures.high = len(r.sent)
+		figures := figuresOf(report, f.stage)
+		figures.news(slices.Collect(maps.Values(r.sent)))
 		f.tell(ctx, report, figures, len(r.sent))
 	}
 	switch {
@@ -72,9 +69,9 @@ func (r *run) attempt(ctx context.Context) (*audit.Report, error) {
 	if r.state, err = r.store.load(ctx); err != nil {
 		return nil, err
 	}
-	r.since, r.now = r.state.Reported, r.req.now()
-	if r.since.After(r.now) { // by the run that overtook this one
-		r.now = r.since
+	r.now = r.req.now()
+	if r.state.Reported.After(r.now) { // by the run that overtook this one
+		r.now = r.state.Reported
 	}
 	if err := r.catchUp(ctx); err != nil {
 		return nil, err
@@ -86,10 +83,9 @@ func (r *run) attempt(ctx context.Context) (*audit.Report, error) {
 	if err := r.store.keepReport(ctx, r.name, report); err != nil {
 		return report, err
 	}
-	unpublished := r.news(report)
-	sent, err := r.publish(ctx, report, unpublished)
-	for _, k := range sent {
-		r.sent[k] = true
+	sent, err := r.publish(ctx, report, r.news(report))
+	for _, f := range sent {
+		r.sent[key(&f)] = f
 	}
 	r.finish(report)
 	return report, errors.Join(err, r.store.save(ctx, r.state))
@@ -125,7 +121,7 @@ func (r *run) catchUp(ctx context.Context) error {
 	}
 	settled := r.now.Add(-source.Settled).UTC().Truncate(time.Second)
 	for st.Through.Before(settled) {
-		from, to := st.Through, st.Through.Add(slice)
+		from, to := st.Through, st.Through.Add(r.slice)
 		if to.After(settled) {
 			to = settled
 		}
@@ -191,16 +187,21 @@ func gaps(list []segment, from time.Time) (missing []*audit.SkippedError) {
 // news lists the grave findings that no run has published.
 func (r *run) news(report *audit.Report) []audit.Finding {
 	return slices.DeleteFunc(grave(report), func(f audit.Finding) bool {
-		k := key(&f)
-		return r.sent[k] || !r.state.Published[k].IsZero()
+		return r.isPublished(key(&f))
 	})
+}
+
+func (r *run) isPublished(key string) bool {
+	_, now := r.sent[key]
+	_, before := r.state.Published[key]
+	return now || before
 }
 
 // finish notes what was reported.
 func (r *run) finish(report *audit.Report) {
 	st := r.state
 	for _, f := range grave(report) {
-		if k := key(&f); r.sent[k] || !st.Published[k].IsZero() {
+		if k := key(&f); r.isPublished(k) {
 			st.Published[k] = r.now.UTC()
 		}
 	}
