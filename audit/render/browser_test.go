@@ -96,6 +96,8 @@ func fleet(secrets, readers int) *audit.Report {
 		{Consumer: "lambda/one", Class: audit.HoldsOld, Evidence: audit.LeaseOnOld, Proven: true, VersionID: "11111111-old", Expires: noon},
 		{Principal: r.Principals[1].ID, Class: audit.Silent, Evidence: audit.NoReadSince, LastRead: noon},
 	}
+	s.Versions = slices.Clone(s.Versions)
+	s.Versions[1].Adoption = []audit.Adoption{{At: noon, Principal: r.Principals[1].ID, From: "11111111-old", On: 1, Of: 2}}
 	s.Rotations = []audit.Rotation{{Started: noon, Ended: noon.Add(time.Minute), Status: audit.Failed, Step: "setSecret", Failures: 1, Events: []string{"e2"}}}
 	s.Controls = []audit.Control{{ID: "SecretsManager.1", Severity: audit.Medium, Status: audit.ControlFailed, Reason: "automatic rotation is off"}}
 	for i, severity := range []string{audit.High, audit.Medium, audit.Low, audit.Low} {
@@ -120,6 +122,7 @@ func TestThePageInABrowser(t *testing.T) {
 		"shows hostile texts as texts":                          pageShowsHostileTexts,
 		"draws reads over any span":                             pageDraws,
 		"gives each version a colour, and lets many readers in": pageColours,
+		"draws rotations over time":                             pageDrawsRotations,
 		"can be read in light and dark":                         pageContrasts,
 		"fits a telephone":                                      pageFits,
 		"has landmarks, titles and names":                       pageIsAccessible,
@@ -212,6 +215,7 @@ func pageLeads(t *testing.T, open opener) {
 	p.Script(`[...document.querySelectorAll("#view a")].find((a) => a.textContent === "role reader-1").click()`)
 	p.Until(`location.hash === "#/principals/1" && document.querySelector("#view h1").textContent.startsWith("role reader-1")`)
 	p.UntilText(`"Statement": []`)
+	p.Until(`document.querySelector("[aria-label^=Adoption] tbody").innerText.replace(/\s+/g, " ") === "2026-03-02 12:00:00 app-000/db 22222222 ✓ current 11111111 1 of 2"`)
 	p.Until(`document.querySelectorAll("nav [aria-current]").length === 1 && document.querySelector("nav [aria-current]").textContent.startsWith("Principals")`)
 	p.to("#/no/such/view")
 	p.UntilText("1 high, 1 medium, 2 low findings")
@@ -320,6 +324,28 @@ func pageColours(t *testing.T, open opener) {
 	p := open(adoption(time.Hour, 40))
 	p.to("#/secrets/0")
 	p.UntilText("and 28 more readers")
+}
+
+func pageDrawsRotations(t *testing.T, open opener) {
+	r := adoption(time.Hour, 1)
+	for day := range 30 {
+		status := audit.Succeeded
+		if day%10 == 9 {
+			status = audit.Failed
+		}
+		at := noon.Add(time.Duration(day) * 24 * time.Hour)
+		r.Secrets[0].Rotations = append(r.Secrets[0].Rotations, audit.Rotation{Started: at, Ended: at, Status: status})
+	}
+	p := open(r)
+	p.to("#/secrets.rotations")
+	classes := make(map[string]int)
+	for _, m := range rects.FindAllStringSubmatch(browsertest.Value[string](p.Tab, `document.querySelector("svg").outerHTML`), -1) {
+		classes[m[1]]++
+	}
+	if classes["succeeded"] != 27 || classes["failed"] != 3 {
+		t.Errorf("columns by status: %v, want 27 succeeded and 3 failed", classes)
+	}
+	p.UntilText("3 failed")
 }
 
 // views are those that tests look at.

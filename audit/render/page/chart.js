@@ -24,7 +24,7 @@ function chart(secret) {
   const lanes = accesses.filter((a) => a.timeline > 0);
   const bottom = plot.lanes + plot.lane * Math.min(lanes.length, maxLanes) + 4;
   const drawing = svg("svg", { viewBox: `0 0 ${plot.width} ${bottom + plot.axis}`, role: "img", "aria-label": `${count(secret.reads, "read")} of ${secret.name} over time, by version` },
-    timeAxis(scale, bottom), columns(reads, scale, look),
+    timeAxis(scale, bottom), columns(reads, scale, look, readsTitle),
     lanes.slice(0, maxLanes).map((a, i) => lane(a, plot.lanes + i * plot.lane, scale, look)),
     [plot.bottom, bottom].map((y) => svg("line", { class: "axis", x1: plot.left, x2: plot.right, y1: y, y2: y })),
     marks(versions, rotations, scale, bottom));
@@ -63,8 +63,39 @@ function colouring(secret, versions, reads) {
   return { legend, kind: (id) => kinds.get(id) ?? "vo", place: (id) => places.get(id) ?? 0 };
 }
 
-// columns draws the reads of each interval, the oldest version at the bottom.
-function columns(reads, scale, look) {
+// rotationChart draws how many rotations ended how over time; null where there
+// are too few to be drawn. Failures lie on top, and are told by their number.
+function rotationChart(rotations) {
+  const times = Array.from({ length: rotations.rows }, (_, i) => rotations.value("when", i));
+  const known = times.filter(Boolean);
+  if (known.length < 3) return null;
+  const first = known.reduce((a, b) => Math.min(a, b));
+  const last = known.reduce((a, b) => Math.max(a, b));
+  const step = tickSteps.find((s) => last - first <= s * 60) ?? tickSteps.at(-1);
+  const sums = new Map();
+  times.forEach((when, i) => {
+    if (!when) return;
+    const at = Math.floor(when / step) * step;
+    const status = rotations.value("status", i);
+    const key = `${at} ${status}`;
+    sums.set(key, { at, versionId: status, reads: (sums.get(key)?.reads ?? 0) + 1 });
+  });
+  const kinds = ["succeeded", "running", "abandoned", "failed"];
+  const items = [...sums.values()].sort((a, b) => a.at - b.at);
+  const scale = scaleOf(items, [], step);
+  const look = { kind: (status) => status, place: (status) => kinds.indexOf(status) };
+  const totals = kinds.map((kind) => [kind, items.reduce((sum, item) => sum + (item.versionId === kind ? item.reads : 0), 0)]).filter(([, n]) => n > 0);
+  const title = (item) => `${stamp(item.at)}: ${count(item.reads, "rotation")} ${item.versionId} in ${span(step)}`;
+  return el("figure", { class: "chart" },
+    el("div", { class: "legend" }, totals.map(([kind, n]) => el("span", {}, el("i", { class: `dot ${kind}` }), `${number(n)} ${kind}`))),
+    el("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Rotations over time" },
+      svg("svg", { viewBox: `0 0 ${plot.width} ${plot.bottom + plot.axis}`, role: "img", "aria-label": `Rotations over time: ${totals.map(([kind, n]) => `${number(n)} ${kind}`).join(", ")}` },
+        timeAxis(scale, plot.bottom), columns(items, scale, look, title),
+        svg("line", { class: "axis", x1: plot.left, x2: plot.right, y1: plot.bottom, y2: plot.bottom }))));
+}
+
+// columns draws the sums of each interval, the lowest place at the bottom.
+function columns(reads, scale, look, title) {
   const totals = new Map();
   for (const r of reads) totals.set(r.at, (totals.get(r.at) ?? 0) + r.reads);
   const ticks = countTicks(Math.max(...totals.values()));
@@ -77,7 +108,7 @@ function columns(reads, scale, look) {
     reads.toSorted((a, b) => a.at - b.at || look.place(a.versionId) - look.place(b.versionId)).map((r) => {
       const sum = (below.get(r.at) ?? 0) + r.reads;
       below.set(r.at, sum);
-      return titled("rect", { class: look.kind(r.versionId), x: round(scale.x(r.at)), y: round(y(sum)), width: scale.column, height: round(plot.bottom - y(r.reads)) }, readsTitle(r, scale.step));
+      return titled("rect", { class: look.kind(r.versionId), x: round(scale.x(r.at)), y: round(y(sum)), width: scale.column, height: round(plot.bottom - y(r.reads)) }, title(r, scale.step));
     })];
 }
 

@@ -108,6 +108,7 @@ class Table {
   // of that one's columns.
   adopt(column, copies) {
     const inner = this.inner(column);
+    inner.parent = this;
     inner.outer = new Uint32Array(inner.rows);
     for (let i = 0; i < this.rows; i++) inner.outer.fill(i, ...this.range(column, i));
     for (const [to, from] of Object.entries(copies)) {

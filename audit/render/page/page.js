@@ -9,6 +9,7 @@ const [accesses, versions, rotations, deletions, laggards, leases, controls] =
   });
 const [findings, denied, changes, firstSeen] = ["findings", "denied", "changes", "firstSeen"].map((name) => table(name));
 const adoption = versions.inner("adoption");
+versions.adopt("adoption", { version: "versionId", secret: "secret", secretArn: "secretArn" });
 
 findings.derive("gravity", "number", (i) => ["low", "medium", "high"].indexOf(findings.value("severity", i)) + 1);
 rotations.derive("when", "time", (i) => rotations.number("started", i) || rotations.number("ended", i));
@@ -29,7 +30,9 @@ const [byArn, byName, byId] = [placesBy(secrets, "arn"), placesBy(secrets, "name
 
 // secretOf is the place of the secret that a row is about.
 function secretOf(row) {
-  if (row.table.outer) return row.table.outer[row.i];
+  let [of, i] = [row.table, row.i];
+  while (of.parent) [of, i] = [of.parent, of.outer[i]];
+  if (of === secrets) return i;
   return byArn.get(row.secretArn) ?? (row.secretArn ? undefined : byName.get(row.secret));
 }
 
@@ -74,7 +77,7 @@ function secret(row) {
 }
 
 // An old version is told from the current one in words.
-const ofVersion = (row, id = row.versionId) => id && [version(id), " ", row.table.outer && secrets.value("current", row.table.outer[row.i]) === id && pill("current")];
+const ofVersion = (row, id = row.versionId) => id && [version(id), " ", secrets.value("current", secretOf(row)) === id && pill("current")];
 
 const good = ["mfa", "temporary-key", "imdsv2", "endpoint"]; // flags that say what is as it should be
 const words = (row) => [...new Set([...(row.flags ?? []).filter((f) => !good.includes(f)), ...(row.labels ?? [])])]
@@ -120,12 +123,12 @@ const specs = [
     { head: "Last version", by: "lastVersion", class: "t", show: (r) => ofVersion(r, r.lastVersion) }, at("First", "first"), at("Last", "last"),
     { head: "From", by: "ips", class: "t", show: (r) => some(r.ips, r["more.ips"]) }] },
   { table: versions, title: "Versions", columns: [
-    { ...open("Version", "versionId", (r) => version(r.versionId)), show: (r) => [link(r, version(r.versionId)), " ", r.versionId === secrets.value("current", r.table.outer[r.i]) && pill("current"), r.labels.map((l) => el("small", {}, l))] },
+    { ...open("Version", "versionId", (r) => version(r.versionId)), show: (r) => [link(r, version(r.versionId)), " ", secrets.value("current", secretOf(r)) === r.versionId && pill("current"), r.labels.map((l) => el("small", {}, l))] },
     head.secret, at("Since", "since"), at("Until", "until"), sum("Reads", "reads"), sum("Readers", "readers"),
     { head: "Read it last", by: "holders", n: true, show: (r) => [number(r.holders), r.readers > 0 && el("meter", { min: 0, max: r.readers, value: r.holders, "aria-label": `${r.holders} of ${r.readers} readers` })] },
     sum("Leases", "leases"), at("Last read", "lastRead")] },
-  { table: adoption, title: "Adoption: who moved to it", columns: [
-    at("First read", "at"), head.principal, { head: "From", by: "from", show: (r) => version(r.from) || soft("no other") },
+  { table: adoption, title: "Adoption: who moved to which version", columns: [
+    at("First read", "at"), head.principal, head.secret, { head: "Version", by: "version", class: "t", show: (r) => ofVersion(r, r.version) }, { head: "From", by: "from", show: (r) => version(r.from) || soft("no other") },
     { head: "On it then", by: "on", n: true, show: (r) => [`${number(r.on)} of ${number(r.of)}`, el("meter", { min: 0, max: r.of, value: r.on, "aria-label": `${r.on} of ${r.of} principals` })] }] },
   { table: rotations, title: "Rotations", facet: "status", columns: [
     { head: "Started", by: "when", class: "t", show: (r) => link(r, r.started ? time(r.started) : "before the records") }, head.secret,
@@ -241,6 +244,7 @@ function record(of, i) {
       [denied, changes, firstSeen].map((t) => part(t, about(t, row), ["Secret"])), parts.get("state"), figures],
     principals: () => [part(findings, by(findings, row), ["Principal"]), part(accesses, by(accesses, row), ["Principal"]), parts.get(""),
       [laggards, adoption, denied, changes, firstSeen].map((t) => part(t, by(t, row), ["Principal", "Who"])), part(rotations, by(rotations, row, "requestedBy"))],
+    "secrets.versions": () => [...parts.values(), inner("adoption", ["Secret", "Version"])],
     report: () => [...parts.values(), inner("coverage.skipped")],
   }[of.name] ?? (() => [...parts.values(), rest.map((c) => inner(c)), figures]);
   const up = of === table("report") ? "" : specs.includes(spec) && el("p", { class: "back" }, el("a", { href: `#/${of.name}` }, `← ${spec.title}`));
@@ -273,9 +277,16 @@ function attention() {
   ];
 }
 
+// whole is a list with all of its rows. That of rotations has a drawing of them.
+function whole(spec) {
+  const view = list(spec, { level: "h1" });
+  if (spec.table === rotations) view.querySelector(".head").after(rotationChart(rotations) ?? "");
+  return view;
+}
+
 const places = [
   ["", "Attention", findings], [secrets.name, "Secrets", secrets], [principals.name, "Principals", principals], [accesses.name, "Who used what", accesses],
-  [versions.name, "Versions", versions], [rotations.name, "Rotations", rotations], [denied.name, "Denied", denied], [changes.name, "Changes", changes],
+  [versions.name, "Versions", versions], [adoption.name, "Adoption", adoption], [rotations.name, "Rotations", rotations], [denied.name, "Denied", denied], [changes.name, "Changes", changes],
   [firstSeen.name, "First seen", firstSeen], [controls.name, "Security Hub", controls], [deletions.name, "Deletions", deletions], [leases.name, "Leases", leases],
   [laggards.name, "Laggards", laggards], ["report/0", "Coverage"],
 ].filter(([name, , of]) => !of || of.rows > 0 || of === findings || of === secrets);
@@ -299,7 +310,7 @@ function route() {
   document.documentElement.dataset.view = isRow ? "row" : spec ? "list" : "attention";
   let content = attention;
   if (isRow) content = () => record(of, Number(i));
-  else if (spec) content = () => list(spec, { level: "h1" });
+  else if (spec) content = () => whole(spec);
   view.replaceChildren(...[content()].flat(3).filter(Boolean));
   const title = view.querySelector("h1")?.textContent;
   document.title = isRow || spec ? `${title} - Secrets audit` : "Secrets audit";
