@@ -20,13 +20,14 @@ import (
 // when it is killed.
 type function struct {
 	*run
-	name   string
-	env    []string
-	api    *httptest.Server
-	events chan string
-	ends   chan ended // of invocations
-	cmd    *exec.Cmd
-	exited chan struct{}
+	name    string
+	command []string // the program, which is rekey in the function's place
+	env     []string
+	api     *httptest.Server
+	events  chan string
+	ends    chan ended // of invocations
+	cmd     *exec.Cmd
+	exited  chan struct{}
 }
 
 // An ended says how an invocation did.
@@ -48,6 +49,7 @@ func (s *system) function(name, endpoint string) (*function, error) {
 		return nil, err
 	}
 	f := &function{run: s.run, name: name, events: make(chan string), ends: make(chan ended)}
+	f.command = []string{filepath.Join(s.bench.dir, "bin", "rekey"), "function", name}
 	f.env = userEnv(s.bench, s.run.dir,
 		"AWS_ENDPOINT_URL="+endpoint, "AWS_REGION=us-east-1", "AWS_ACCESS_KEY_ID=operator", "AWS_SECRET_ACCESS_KEY=operator",
 		"AWS_LAMBDA_FUNCTION_NAME=dev-"+name)
@@ -89,8 +91,8 @@ func (f *function) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // start starts the process.
 func (f *function) start() error {
-	f.bench.say(f.id, "rekey function "+f.name)
-	f.cmd = exec.CommandContext(f.ctx, filepath.Join(f.bench.dir, "bin", "rekey"), "function", f.name) //nolint:gosec // the command under test.
+	f.bench.say(f.id, strings.Join(f.command, " "))
+	f.cmd = exec.CommandContext(f.ctx, f.command[0], f.command[1:]...) //nolint:gosec // the command under test.
 	f.cmd.Env = append(f.env, "AWS_LAMBDA_RUNTIME_API="+strings.TrimPrefix(f.api.URL, "http://"))
 	log, err := os.OpenFile(f.log(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {

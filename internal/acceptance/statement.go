@@ -30,6 +30,7 @@ func statements() []statement {
 		runtimeStatements(),
 		cacheStatements(), stepStatements(), rotationStatements(), tokenStatements(),
 		outsideStatements(), priceStatements(), faultStatements(), trailStatements(), accessStatements(),
+		destroyStatements(), cardStatements(), documentStatements(),
 	)
 	all := make([]statement, last)
 	for i := range all {
