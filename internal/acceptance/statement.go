@@ -30,7 +30,7 @@ func statements() []statement {
 		runtimeStatements(),
 		cacheStatements(), stepStatements(), rotationStatements(), tokenStatements(),
 		outsideStatements(), priceStatements(), faultStatements(), trailStatements(), accessStatements(),
-		destroyStatements(), cardStatements(), documentStatements(),
+		destroyStatements(), cardStatements(), documentStatements(), loadStatements(),
 	)
 	all := make([]statement, last)
 	for i := range all {
