@@ -15,7 +15,7 @@ import (
 // patience is how long one check may take, and how long it waits for what is to
 // become so.
 const (
-	patience  = 2 * time.Minute
+	patience  = 5 * time.Minute
 	eventWait = 20 * time.Second
 )
 

@@ -7,15 +7,17 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
+	"time"
 )
 
 // twoCommands are the README's.
 const twoCommands = "\n    go run ./cmd/rekey demo     # the whole story once, on this machine\n    go test ./...               # the tests\n"
 
 // freshCloneRuns clones the repository into an empty folder, and runs the first
-// of the README's two commands with an environment that has nothing but Go:
-// what there is of its caches is used, so that this takes no download. The
-// second takes too long here; that its tests are there is checked.
+// of the README's two commands with an environment that has nothing but Go, and
+// its caches, so that this compiles only what is Rekey's. The second takes too
+// long here; that its tests are there is checked.
 func freshCloneRuns(r *run) error {
 	if err := contains("README.md", r.file("README.md"), twoCommands); err != nil {
 		return err
@@ -34,7 +36,7 @@ func freshCloneRuns(r *run) error {
 		`go list -f '{{if or .TestGoFiles .XTestGoFiles}}tested{{end}}' ./... | grep -c tested`,
 	}, "\n")
 	env := []string{"PATH=" + path, "HOME=" + r.dir, "TMPDIR=" + os.TempDir(), "PGBIN=" + os.Getenv("PGBIN")}
-	for _, name := range []string{"GOCACHE", "GOMODCACHE", "GOPROXY", "GOSUMDB", "GOFLAGS"} {
+	for _, name := range []string{"GOCACHE", "GOMODCACHE", "GOPROXY", "GOSUMDB", "GOFLAGS", "CGO_ENABLED"} {
 		value, err := exec.CommandContext(r.ctx, "go", "env", name).Output() //nolint:gosec // a constant.
 		if err != nil {
 			return err
@@ -42,7 +44,9 @@ func freshCloneRuns(r *run) error {
 		env = append(env, name+"="+strings.TrimSpace(string(value)))
 	}
 	cmd := exec.CommandContext(r.ctx, "bash", "-euo", "pipefail", "-c", script) //nolint:gosec // as above.
-	cmd.Env = env
+	cmd.Env, cmd.WaitDelay = env, time.Second
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	r.bench.say(r.id, script)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -56,14 +60,18 @@ func freshCloneRuns(r *run) error {
 	)
 }
 
-// onlyGo makes a folder for the PATH that has Go, and what a shell has.
+// onlyGo makes a folder for the PATH that has Go, what a shell has, and the C
+// compiler that Go's own packages were compiled with, if one was.
 func (r *run) onlyGo() (string, error) {
 	dir := filepath.Join(r.dir, "only-go")
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return "", err
 	}
-	for _, tool := range []string{"bash", "sh", "go", "git", "grep", "env", "cat"} {
+	for _, tool := range []string{"bash", "sh", "go", "git", "grep", "gcc"} {
 		path, err := exec.LookPath(tool)
+		if err != nil && tool == "gcc" {
+			continue
+		}
 		if err != nil {
 			return "", fmt.Errorf("needs %s, which %w", tool, errNoTool)
 		}
