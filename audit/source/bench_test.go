@@ -140,7 +140,7 @@ func measure(mode, dir string) int {
 	case "inflate":
 		err = inflate(dir)
 	case "summarize":
-		debug.SetGCPercent(50) // as the command does
+		debug.SetGCPercent(25) // as the command does
 		report, err = audit.Summarize(context.Background(), source.Files([]string{dir}), audit.Options{})
 	}
 	wall := time.Since(begin)

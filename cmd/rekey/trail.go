@@ -186,11 +186,11 @@ func (w watched) Records(ctx context.Context) iter.Seq2[json.RawMessage, error] 
 	}
 }
 
-// sparingly collects garbage when there is half as much of it as is in use,
-// unless GOGC says otherwise: what is read in a while leaves little, and a report
-// over months is to fit beside other work.
+// sparingly collects garbage when there is a quarter as much of it as is in use,
+// unless GOGC says otherwise: a reading leaves little, and a report over months
+// is to fit beside other work.
 func sparingly() {
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(50)
+		debug.SetGCPercent(25)
 	}
 }
