@@ -58,7 +58,10 @@ func start(t *testing.T) *engine {
 func startLate(t *testing.T, delay time.Duration) *engine {
 	t.Helper()
 	e := &engine{clock: clock.New(), queue: make(queue, 100)}
-	e.objects = s3.New(e.clock.Now)
+	var err error
+	if e.objects, err = s3.New(e.clock.Now, nil); err != nil {
+		t.Fatal(err)
+	}
 	objects := e.objects.Wire()
 	e.clock.Freeze()
 	trail, err := cloudtrail.New(cloudtrail.Options{Account: account, Region: region, Clock: e.clock, Delay: delay})

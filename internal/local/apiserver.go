@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/rekey-go/rekey/internal/local/httpapi"
+	"github.com/rekey-go/rekey/internal/local/store"
 )
 
 // An apiServer is the HTTP API of a deployment, on a port of its own.
@@ -28,6 +29,37 @@ func newAPIServer(ctx context.Context, port int) (*apiServer, error) {
 	a := &apiServer{listener: listener}
 	a.server = newServer(a)
 	return a, nil
+}
+
+// apiTable has the ports of the stacks' HTTP APIs, by the stacks' prefixes.
+const apiTable = "apis"
+
+// keptAPIServer takes the port that the stack's API had before a restart, if it
+// is free, and else another, which is kept.
+func (e *deployment) keptAPIServer(ctx context.Context) (*apiServer, error) {
+	table, port := e.store.Table(apiTable), 0
+	err := store.Each(table, func(prefix string, kept int) error {
+		if prefix == e.prefix {
+			port = kept
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if port != 0 {
+		if a, err := newAPIServer(ctx, port); err == nil {
+			return a, nil
+		}
+	}
+	a, err := newAPIServer(ctx, 0)
+	if err != nil {
+		return nil, err
+	}
+	if addr, ok := a.listener.Addr().(*net.TCPAddr); ok {
+		err = table.Put(e.prefix, addr.Port)
+	}
+	return a, err
 }
 
 // ServeHTTP answers by the routes of the moment.

@@ -95,11 +95,14 @@ func (e *deployment) make(r template.Resource) error {
 	}
 	e.making = r.ID
 	delete(e.whole, r.ID)
-	err := maker(e, r)
-	if ref, _, ok := e.plan.Made(r.ID); ok && err == nil {
+	if err := maker(e, r); err != nil {
+		delete(e.texts, r.ID) // it is not as the template has it
+		return err
+	}
+	if ref, _, ok := e.plan.Made(r.ID); ok {
 		e.kept[r.ID] = ref
 	}
-	return err
+	return nil
 }
 
 // finish does what has to wait for all resources.

@@ -220,7 +220,7 @@ func (e *deployment) makeHTTPAPI(r template.Resource) error {
 	e.undo(func() error { return e.closeAPI() })
 	if e.api == nil {
 		var err error
-		if e.api, err = newAPIServer(context.Background(), 0); err != nil {
+		if e.api, err = e.keptAPIServer(context.Background()); err != nil {
 			return err
 		}
 		go e.api.serve()

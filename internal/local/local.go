@@ -167,7 +167,10 @@ func (e *Engine) provision(context.Context) error {
 	if err := e.main.provision(); err != nil {
 		return err
 	}
-	return e.adoptMain()
+	if err := e.adoptMain(); err != nil {
+		return err
+	}
+	return e.Stacks.Resume()
 }
 
 func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
@@ -223,10 +226,15 @@ func (e *Engine) open(context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	e.Objects = s3.New(e.clock.Now)
-	e.Stacks = cloudformation.New(cloudformation.Options{
-		Account: Account, Region: Region, Now: e.clock.Now, Provider: provider{e}, Logger: e.opts.Logger,
+	if e.Objects, err = s3.New(e.clock.Now, e.store); err != nil {
+		return err
+	}
+	e.Stacks, err = cloudformation.New(cloudformation.Options{
+		Account: Account, Region: Region, Now: e.clock.Now, Provider: provider{e}, Store: e.store, Logger: e.opts.Logger,
 	})
+	if err != nil {
+		return err
+	}
 	e.front()
 	return nil
 }

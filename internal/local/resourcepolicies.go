@@ -236,8 +236,7 @@ func (e *deployment) makeBucketPolicy(r template.Resource) error {
 	e.access.holders.set(arn, r)
 	e.undo(func() error {
 		e.access.holders.remove(arn)
-		e.Objects.DropPolicy(p.Bucket)
-		return nil
+		return e.Objects.DropPolicy(p.Bucket)
 	})
 	return refused(r, e.Objects.PutPolicy(p.Bucket, text))
 }

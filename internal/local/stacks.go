@@ -47,6 +47,10 @@ func (p provider) Deployment(def cloudformation.Definition, before cloudformatio
 		d.follow(last.deployment)
 	}
 	maps.Copy(d.kept, def.Imports)
+	if def.Kept != nil {
+		d.strict = false
+		maps.Copy(d.kept, def.Kept)
+	}
 	p.deployed.set(d, true)
 	return deployed{d}, nil
 }

@@ -1,7 +1,6 @@
 package cloudformation
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -12,32 +11,31 @@ import (
 
 // A changeSet is what a new template would change of a stack.
 type changeSet struct {
-	id, name, kind string // kind is CREATE, UPDATE or IMPORT
-	status, reason string
-	execution      string
-	created        time.Time
-	definition     Definition
+	ID, Name, Kind string // kind is CREATE, UPDATE or IMPORT
+	Status, Reason string
+	Execution      string
+	Created        time.Time
+	Definition     Definition
 	told           []Parameter
-	capabilities   []string
-	tags           []tag
-	changes        []change
-	description    string
+	Capabilities   []string
+	Tags           []tag
+	Changes        []change
+	Description    string
 }
 
 // The execution statuses of change sets.
 const (
 	available   = "AVAILABLE"
 	unavailable = "UNAVAILABLE"
-	executed    = "EXECUTE_COMPLETE"
 )
 
 // A change is what a change set does to one resource.
 type change struct {
-	action, logicalID, physicalID, kind string
-	replacement                         string   // of a Modify: True or False
-	properties                          []string // that differ
-	recreate                            map[string]bool
-	policy                              string // of a Remove, Retain or Delete
+	Action, LogicalID, PhysicalID, Kind string
+	Replacement                         string   // of a Modify: True or False
+	Properties                          []string // that differ
+	Recreate                            map[string]bool
+	Policy                              string // of a Remove, Retain or Delete
 }
 
 func (s *Service) createChangeSet(f form) (any, error) {
@@ -59,16 +57,16 @@ func (s *Service) createChangeSet(f form) (any, error) {
 		st = s.newStackLocked(f["StackName"])
 		s.stateLocked(st, reviewing, userInitiated)
 	}
-	if slices.ContainsFunc(st.changeSets, func(other *changeSet) bool { return other.name == name }) {
+	if slices.ContainsFunc(st.ChangeSets, func(other *changeSet) bool { return other.Name == name }) {
 		return nil, wire.Unmodelled("AlreadyExistsException", "ChangeSet %s already exists", name)
 	}
-	cs.definition.StackName, cs.definition.StackID = st.name, st.id
+	cs.Definition.StackName, cs.Definition.StackID = st.Name, st.ID
 	s.compare(cs, st)
-	st.changeSets = append(st.changeSets, cs)
+	st.ChangeSets = append(st.ChangeSets, cs)
 	return struct {
 		ID      string `xml:"Id"`
 		StackID string `xml:"StackId"`
-	}{cs.id, st.id}, nil
+	}{cs.ID, st.ID}, s.keepLocked(st)()
 }
 
 // subjectLocked is the stack that a change set is for, nil for a new one.
@@ -80,13 +78,13 @@ func (s *Service) subjectLocked(name, kind string) (*stack, error) {
 	case err != nil:
 		return nil, err
 	case st.busy():
-		return nil, invalid("Stack:%s is in %s state and can not be updated.", st.id, st.status)
-	case strings.HasPrefix(st.status, "ROLLBACK") || strings.HasPrefix(st.status, "DELETE"):
-		return nil, invalid("Stack:%s is in %s state and can not be updated.", st.id, st.status)
-	case kind == "CREATE" && st.status != reviewing:
-		return nil, wire.Unmodelled("AlreadyExistsException", "Stack [%s] already exists and cannot be created again with the changeSet [%s].", st.name, name)
-	case kind != "CREATE" && kind != "IMPORT" && st.status == reviewing:
-		return nil, invalid("Stack:%s is in %s state and can not be updated.", st.id, st.status)
+		return nil, invalid("Stack:%s is in %s state and can not be updated.", st.ID, st.Status)
+	case strings.HasPrefix(st.Status, "ROLLBACK") || strings.HasPrefix(st.Status, "DELETE"):
+		return nil, invalid("Stack:%s is in %s state and can not be updated.", st.ID, st.Status)
+	case kind == "CREATE" && st.Status != reviewing:
+		return nil, wire.Unmodelled("AlreadyExistsException", "Stack [%s] already exists and cannot be created again with the changeSet [%s].", st.Name, name)
+	case kind != "CREATE" && kind != "IMPORT" && st.Status == reviewing:
+		return nil, invalid("Stack:%s is in %s state and can not be updated.", st.ID, st.Status)
 	}
 	return st, nil
 }
@@ -117,20 +115,20 @@ func (s *Service) readChangeSetLocked(f form, st *stack) (*changeSet, error) {
 		}
 	}
 	cs := &changeSet{
-		name: f["ChangeSetName"], kind: f["ChangeSetType"], id: s.arn("changeSet/" + f["ChangeSetName"] + "/" + wire.NewID()),
-		created: s.opts.Now(), definition: Definition{Body: body, Parameters: given, Imports: imports},
-		capabilities: f.texts("Capabilities"), description: f["Description"],
+		Name: f["ChangeSetName"], Kind: f["ChangeSetType"], ID: s.arn("changeSet/" + f["ChangeSetName"] + "/" + wire.NewID()),
+		Created: s.opts.Now(), Definition: Definition{Body: body, Parameters: given, Imports: imports},
+		Capabilities: f.texts("Capabilities"), Description: f["Description"],
 	}
-	if cs.kind == "" {
-		cs.kind = "UPDATE"
+	if cs.Kind == "" {
+		cs.Kind = "UPDATE"
 	}
-	if (cs.kind == "IMPORT") != (len(imports) > 0) {
+	if (cs.Kind == "IMPORT") != (len(imports) > 0) {
 		return nil, invalid("ResourcesToImport is for change sets of type IMPORT, and they have to have it")
 	}
 	for _, t := range f.list("Tags") {
-		cs.tags = append(cs.tags, tag{t["Key"], t["Value"]})
+		cs.Tags = append(cs.Tags, tag{t["Key"], t["Value"]})
 	}
-	return cs, capable(body, cs.capabilities)
+	return cs, capable(body, cs.Capabilities)
 }
 
 // capable refuses a template that needs capabilities that were not given.
@@ -149,25 +147,25 @@ func capable(body []byte, given []string) error {
 // compare finds out what a change set changes. What is wrong with its template
 // is the change set's own failure, as on AWS.
 func (s *Service) compare(cs *changeSet, st *stack) {
-	cs.status, cs.execution = "CREATE"+complete, available
-	fail := func(reason string) { cs.status, cs.execution, cs.reason = failed[1:], unavailable, reason }
+	cs.Status, cs.Execution = "CREATE"+complete, available
+	fail := func(reason string) { cs.Status, cs.Execution, cs.Reason = failed[1:], unavailable, reason }
 	var err error
-	if cs.told, err = s.parameters(cs.definition); err != nil {
+	if cs.told, err = s.parameters(cs.Definition); err != nil {
 		fail(err.Error())
 		return
 	}
-	next, err := s.opts.Provider.Deployment(cs.definition, st.deployment)
+	next, err := s.opts.Provider.Deployment(cs.Definition, st.deployment)
 	if err != nil {
 		fail(err.Error())
 		return
 	}
 	defer next.Discard()
-	cs.changes = changesOf(cs, next, st)
-	if len(cs.changes) == 0 && cs.kind != "CREATE" {
+	cs.Changes = changesOf(cs, next, st)
+	if len(cs.Changes) == 0 && cs.Kind != "CREATE" {
 		fail("The submitted information didn't contain changes. Submit different information to create a change set.")
 	}
-	if cs.kind == "IMPORT" && slices.ContainsFunc(cs.changes, func(c change) bool { return c.action != "Import" }) {
-		fail("You have modified resources in your template that are not in the list of resources to import: " + cs.changes[0].logicalID)
+	if cs.Kind == "IMPORT" && slices.ContainsFunc(cs.Changes, func(c change) bool { return c.Action != "Import" }) {
+		fail("You have modified resources in your template that are not in the list of resources to import: " + cs.Changes[0].LogicalID)
 	}
 }
 
@@ -176,22 +174,22 @@ func changesOf(cs *changeSet, next Deployment, st *stack) []change {
 	there := map[string]bool{}
 	for _, r := range next.Resources() {
 		there[r.LogicalID] = true
-		c := change{action: "Add", logicalID: r.LogicalID, kind: r.kind(), policy: r.DeletionPolicy}
-		before := st.resources[r.LogicalID]
-		switch _, imported := cs.definition.Imports[r.LogicalID]; {
+		c := change{Action: "Add", LogicalID: r.LogicalID, Kind: r.kind(), Policy: r.DeletionPolicy}
+		before := st.Resources[r.LogicalID]
+		switch _, imported := cs.Definition.Imports[r.LogicalID]; {
 		case imported:
-			c.action, c.physicalID = "Import", cs.definition.Imports[r.LogicalID]
-		case before != nil && before.kind == r.kind() && st.deployment != nil:
+			c.Action, c.PhysicalID = "Import", cs.Definition.Imports[r.LogicalID]
+		case before != nil && before.Kind == r.kind() && st.deployment != nil:
 			if !c.modify(r, next.Properties(r.LogicalID), st.deployment.Made(r.LogicalID)) {
 				continue
 			}
-			c.physicalID = before.physicalID
+			c.PhysicalID = before.PhysicalID
 		}
 		all = append(all, c)
 	}
 	for _, r := range st.listed() {
-		if !there[r.logicalID] {
-			all = append(all, change{action: "Remove", logicalID: r.logicalID, physicalID: r.physicalID, kind: r.kind, policy: r.policy})
+		if !there[r.LogicalID] {
+			all = append(all, change{Action: "Remove", LogicalID: r.LogicalID, PhysicalID: r.PhysicalID, Kind: r.Kind, Policy: r.Policy})
 		}
 	}
 	return all
@@ -199,7 +197,7 @@ func changesOf(cs *changeSet, next Deployment, st *stack) []change {
 
 // modify says how the properties of a resource differ, and whether they do.
 func (c *change) modify(r Resource, next, before map[string]string) bool {
-	c.action, c.replacement, c.recreate = "Modify", "False", map[string]bool{}
+	c.Action, c.Replacement, c.Recreate = "Modify", "False", map[string]bool{}
 	names := slices.Sorted(maps.Keys(next))
 	for name := range before {
 		if _, ok := next[name]; !ok {
@@ -210,20 +208,20 @@ func (c *change) modify(r Resource, next, before map[string]string) bool {
 		if next[name] == before[name] {
 			continue
 		}
-		c.properties = append(c.properties, name)
+		c.Properties = append(c.Properties, name)
 		if slices.Contains(replacing[r.Type], name) {
-			c.recreate[name], c.replacement = true, "True"
+			c.Recreate[name], c.Replacement = true, "True"
 		}
 	}
-	return len(c.properties) > 0
+	return len(c.Properties) > 0
 }
 
 // changeSetLocked finds a change set by its id, or by its name and its stack's.
 func (s *Service) changeSetLocked(f form) (*stack, *changeSet, error) {
 	name, of := f["ChangeSetName"], f["StackName"]
 	for _, st := range slices.Backward(s.stacks) {
-		for _, cs := range st.changeSets {
-			if cs.id == name || cs.name == name && (st.id == of || st.name == of && st.live()) {
+		for _, cs := range st.ChangeSets {
+			if cs.ID == name || cs.Name == name && (st.ID == of || st.Name == of && st.live()) {
 				return st, cs, nil
 			}
 		}
@@ -240,8 +238,8 @@ func (s *Service) deleteChangeSet(f form) (any, error) {
 	if err != nil {
 		return struct{}{}, nil // as AWS does
 	}
-	st.changeSets = slices.DeleteFunc(st.changeSets, func(other *changeSet) bool { return other == cs })
-	return struct{}{}, nil
+	st.ChangeSets = slices.DeleteFunc(st.ChangeSets, func(other *changeSet) bool { return other == cs })
+	return struct{}{}, s.keepLocked(st)()
 }
 
 func (s *Service) executeChangeSet(f form) (any, error) {
@@ -251,33 +249,17 @@ func (s *Service) executeChangeSet(f form) (any, error) {
 	switch {
 	case err != nil:
 		return nil, err
-	case cs.execution != available:
-		return nil, wire.Unmodelled("InvalidChangeSetStatus", "ChangeSet [%s] cannot be executed in its current status of [%s]", cs.id, cs.status)
+	case cs.Execution != available:
+		return nil, wire.Unmodelled("InvalidChangeSetStatus", "ChangeSet [%s] cannot be executed in its current status of [%s]", cs.ID, cs.Status)
 	case st.busy():
-		return nil, invalid("Stack:%s is in %s state and can not be updated.", st.id, st.status)
+		return nil, invalid("Stack:%s is in %s state and can not be updated.", st.ID, st.Status)
 	}
-	cs.execution = "EXECUTE_IN_PROGRESS"
-	st.token = f["ClientRequestToken"]
-	st.updated = s.opts.Now()
-	run := &operation{Service: s, stack: st, definition: cs.definition, verb: cs.kind, before: st.deployment}
-	if cs.kind != "IMPORT" && run.before == nil {
-		run.verb = "CREATE"
+	st.Token = f["ClientRequestToken"]
+	verb := cs.Kind
+	if verb != "IMPORT" && st.deployment == nil {
+		verb = "CREATE"
 	}
-	s.stateLocked(st, run.verb+inProgress, userInitiated)
-	err = s.beginLocked(func() {
-		run.execute()
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		cs.execution = executed
-		if !strings.HasSuffix(st.status, complete) || strings.Contains(st.status, "ROLLBACK") {
-			cs.execution = "EXECUTE" + failed
-		} else {
-			st.capabilities, st.tags = cs.capabilities, cs.tags
-		}
-		st.changeSets = nil // the others are of a stack that is no more
-	})
-	if err != nil {
-		return nil, fmt.Errorf("executing change set %s: %w", cs.name, err)
-	}
-	return struct{}{}, nil
+	cs.Execution = "EXECUTE_IN_PROGRESS"
+	st.Updated = s.opts.Now()
+	return struct{}{}, s.startLocked(st, pending{Verb: verb, Definition: cs.Definition, Capabilities: cs.Capabilities, Tags: cs.Tags})
 }

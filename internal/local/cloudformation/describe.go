@@ -14,7 +14,7 @@ type changeSetMember struct {
 
 func (cs *changeSet) member(st *stack) changeSetMember {
 	return changeSetMember{
-		cs.name, cs.id, st.id, st.name, cs.description, stamp(cs.created), cs.execution, cs.status, cs.reason,
+		cs.Name, cs.ID, st.ID, st.Name, cs.Description, stamp(cs.Created), cs.Execution, cs.Status, cs.Reason,
 	}
 }
 
@@ -43,17 +43,17 @@ type detail struct {
 func (c change) member() changeMember {
 	m := changeMember{Type: "Resource"}
 	r := &m.ResourceChange
-	r.Action, r.LogicalResourceID, r.PhysicalResourceID, r.ResourceType, r.Replacement = c.action, c.logicalID, c.physicalID, c.kind, c.replacement
-	if c.action == "Remove" {
+	r.Action, r.LogicalResourceID, r.PhysicalResourceID, r.ResourceType, r.Replacement = c.Action, c.LogicalID, c.PhysicalID, c.Kind, c.Replacement
+	if c.Action == "Remove" {
 		r.PolicyAction = "Delete"
-		if retained(c.policy) {
+		if retained(c.Policy) {
 			r.PolicyAction = "Retain"
 		}
 	}
-	for _, name := range c.properties {
+	for _, name := range c.Properties {
 		var d detail
 		d.Target.Attribute, d.Target.Name, d.Target.RequiresRecreation = "Properties", name, "Never"
-		if c.recreate[name] {
+		if c.Recreate[name] {
 			d.Target.RequiresRecreation = "Always"
 		}
 		d.Evaluation, d.ChangeSource = "Static", "DirectModification"
@@ -75,8 +75,8 @@ func (s *Service) describeChangeSet(f form) (any, error) {
 		Parameters   []stackParameter `xml:"Parameters>member"`
 		Capabilities []string         `xml:"Capabilities>member"`
 		Changes      []changeMember   `xml:"Changes>member"`
-	}{changeSetMember: cs.member(st), Parameters: shown(cs.told), Capabilities: cs.capabilities}
-	for _, c := range cs.changes {
+	}{changeSetMember: cs.member(st), Parameters: shown(cs.told), Capabilities: cs.Capabilities}
+	for _, c := range cs.Changes {
 		out.Changes = append(out.Changes, c.member())
 	}
 	return out, nil
@@ -92,7 +92,7 @@ func (s *Service) listChangeSets(f form) (any, error) {
 	var out struct {
 		Summaries []changeSetMember `xml:"Summaries>member"`
 	}
-	for _, cs := range st.changeSets {
+	for _, cs := range st.ChangeSets {
 		out.Summaries = append(out.Summaries, cs.member(st))
 	}
 	return out, nil

@@ -27,6 +27,12 @@
 // CreateStack and UpdateStack, which tools do by change sets. A template is
 // not expanded by the SAM transform: its resources are listed as they are
 // written, with the type that the transform makes of them, and what it adds,
-// roles and permissions, is part of them. Stacks end with the process; what is
-// in the state folder of them stays there.
+// roles and permissions, is part of them.
+//
+// # What is kept
+//
+// With a state folder, stacks with their events and change sets are kept. After
+// a restart [Service.Resume] makes what they have again, and takes over what
+// other services kept. An operation that was under way begins anew. The stack
+// of the engine's own template is what the engine is started with, each time.
 package cloudformation

@@ -28,8 +28,8 @@ func (o *operation) execute() {
 	}
 	o.mu.Lock()
 	st := o.stack
-	st.body, st.deployment = o.definition.Body, o.next
-	st.parameters = o.definition.Parameters
+	st.Body, st.deployment = o.definition.Body, o.next
+	st.Parameters = o.definition.Parameters
 	st.told, _ = o.parameters(o.definition) // it was read before
 	st.outputs, _ = o.next.Outputs()        // they were evaluated before
 	o.mu.Unlock()
@@ -171,7 +171,7 @@ func (o *operation) rollBack(reason string) {
 	}
 	if o.before != nil {
 		if err := o.before.Finish(); err != nil {
-			o.opts.Logger.Warn("finishing a rollback", "stack", o.stack.name, "error", err)
+			o.opts.Logger.Warn("finishing a rollback", "stack", o.stack.Name, "error", err)
 		}
 	}
 	if !ok {
@@ -202,16 +202,10 @@ func (s *Service) deleteStack(f form) (any, error) {
 	case err != nil || !st.live():
 		return struct{}{}, nil // as AWS does
 	case st.busy():
-		return nil, invalid("Stack [%s] cannot be deleted while in status %s", st.name, st.status)
+		return nil, invalid("Stack [%s] cannot be deleted while in status %s", st.Name, st.Status)
 	}
-	st.token = f["ClientRequestToken"]
-	retain := f.texts("RetainResources")
-	run := &operation{Service: s, stack: st, verb: "DELETE", next: st.deployment}
-	s.stateLocked(st, "DELETE"+inProgress, userInitiated)
-	if err := s.beginLocked(func() { run.delete(retain) }); err != nil {
-		return nil, fmt.Errorf("deleting stack %s: %w", st.name, err)
-	}
-	return struct{}{}, nil
+	st.Token = f["ClientRequestToken"]
+	return struct{}{}, s.startLocked(st, pending{Verb: "DELETE", Retain: f.texts("RetainResources"), Capabilities: st.Capabilities, Tags: st.Tags})
 }
 
 // delete removes everything, the last that was made first. What was removed
@@ -237,7 +231,7 @@ func (o *operation) delete(retain []string) {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.stack.deletedAt = o.opts.Now()
+	o.stack.DeletedAt = o.opts.Now()
 	o.stateLocked(o.stack, deleted, "")
 	o.stack.deployment = nil
 }

@@ -7,6 +7,10 @@ type Definition struct {
 	Parameters         map[string]string
 	// Imports are the identifiers of resources to take over, by logical id.
 	Imports map[string]string
+	// Kept are the physical ids, by logical id, of what was made before the
+	// engine was started again. Where it is not nil, names that are taken are
+	// the stack's own, and what has them is taken over.
+	Kept map[string]string `json:"-"`
 }
 
 // A Parameter is one that a template has.

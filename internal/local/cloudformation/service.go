@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rekey-go/rekey/internal/local/store"
 	"github.com/rekey-go/rekey/internal/local/wire"
 )
 
@@ -19,6 +20,8 @@ type Options struct {
 	// Now is the engine's clock.
 	Now      func() time.Time
 	Provider Provider
+	// Store keeps the stacks. If nil, they end with the process.
+	Store *store.Store
 	// Logger gets what goes wrong beside a call. If nil, it is silent.
 	Logger *slog.Logger
 }
@@ -34,15 +37,18 @@ type Service struct {
 
 	mu     sync.Mutex
 	closed bool
+	made   int      // :: mu, stacks, the deleted ones too
 	stacks []*stack // :: mu, the oldest first, deleted ones too
 }
 
-// New returns a service without stacks.
-func New(opts Options) *Service {
+// New returns a service with the stacks that were kept. What they have is not
+// made again before [Service.Resume].
+func New(opts Options) (*Service, error) {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Service{opts: opts}
+	s := &Service{opts: opts}
+	return s, s.load()
 }
 
 // Close waits for the operation that is under way.
@@ -59,7 +65,8 @@ func (s *Service) Adopt(d Definition, deployment Deployment) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := s.newStackLocked(d.StackName)
-	st.body, st.parameters, st.deployment = d.Body, d.Parameters, deployment
+	st.own = true
+	st.Body, st.Parameters, st.deployment = d.Body, d.Parameters, deployment
 	for _, r := range deployment.Resources() {
 		s.toldLocked(st, r, "CREATE"+complete, r.Note, deployment.PhysicalID(r.LogicalID))
 	}
@@ -77,9 +84,11 @@ func (s *Service) Adopt(d Definition, deployment Deployment) error {
 // newStackLocked makes a stack without anything.
 func (s *Service) newStackLocked(name string) *stack {
 	st := &stack{
-		name: name, id: s.arn("stack/" + name + "/" + wire.NewID()), created: s.opts.Now(),
-		status: reviewing, resources: make(map[string]*resource),
+		Number: s.made,
+		Name:   name, ID: s.arn("stack/" + name + "/" + wire.NewID()), Created: s.opts.Now(),
+		Status: reviewing, Resources: make(map[string]*resource),
 	}
+	s.made++
 	s.stacks = append(s.stacks, st)
 	return st
 }
@@ -91,7 +100,7 @@ func (s *Service) arn(rest string) string {
 // findLocked finds a stack by its id, or a live one by its name.
 func (s *Service) findLocked(nameOrID string) (*stack, error) {
 	for _, st := range slices.Backward(s.stacks) {
-		if st.id == nameOrID || st.name == nameOrID && st.live() {
+		if st.ID == nameOrID || st.Name == nameOrID && st.live() {
 			return st, nil
 		}
 	}
@@ -117,21 +126,22 @@ func (s *Service) parameters(d Definition) ([]Parameter, error) {
 
 // toldLocked notes what happened to a resource.
 func (s *Service) toldLocked(st *stack, r Resource, status, reason, physicalID string) {
-	known := st.resources[r.LogicalID]
+	known := st.Resources[r.LogicalID]
 	if known == nil {
-		known = &resource{logicalID: r.LogicalID}
-		st.resources[r.LogicalID] = known
-		st.order = append(st.order, r.LogicalID)
+		known = &resource{LogicalID: r.LogicalID}
+		st.Resources[r.LogicalID] = known
+		st.Order = append(st.Order, r.LogicalID)
 	}
-	known.kind, known.policy = r.kind(), r.DeletionPolicy
-	known.status, known.reason, known.at = status, reason, s.opts.Now()
+	known.Kind, known.Policy = r.kind(), r.DeletionPolicy
+	known.Status, known.Reason, known.At = status, reason, s.opts.Now()
 	if physicalID != "" {
-		known.physicalID = physicalID
+		known.PhysicalID = physicalID
 	}
-	st.events = append(st.events, event{
-		id: r.LogicalID + "-" + status + "-" + wire.NewID(), logicalID: r.LogicalID, physicalID: known.physicalID, kind: known.kind,
-		status: status, reason: reason, at: known.at, token: st.token,
+	st.Events = append(st.Events, event{
+		ID: r.LogicalID + "-" + status + "-" + wire.NewID(), LogicalID: r.LogicalID, PhysicalID: known.PhysicalID, Kind: known.Kind,
+		Status: status, Reason: reason, At: known.At, Token: st.Token,
 	})
+	s.keepLocked(st)
 }
 
 func (s *Service) told(st *stack, r Resource, status, reason, physicalID string) {
@@ -140,13 +150,21 @@ func (s *Service) told(st *stack, r Resource, status, reason, physicalID string)
 	s.toldLocked(st, r, status, reason, physicalID)
 }
 
-// stateLocked moves a stack to a status.
+// stateLocked moves a stack to a status. With the one that ends an operation,
+// its change sets are of a stack that is no more.
 func (s *Service) stateLocked(st *stack, status, reason string) {
-	st.status, st.reason = status, reason
-	st.events = append(st.events, event{
-		id: wire.NewID(), logicalID: st.name, physicalID: st.id, kind: stackType,
-		status: status, reason: reason, at: s.opts.Now(), token: st.token,
+	st.Status, st.Reason = status, reason
+	st.Events = append(st.Events, event{
+		ID: wire.NewID(), LogicalID: st.Name, PhysicalID: st.ID, Kind: stackType,
+		Status: status, Reason: reason, At: s.opts.Now(), Token: st.Token,
 	})
+	if p := st.Pending; p != nil && !st.busy() {
+		if status == p.Verb+complete {
+			st.Capabilities, st.Tags = p.Capabilities, p.Tags
+		}
+		st.Pending, st.ChangeSets = nil, nil
+	}
+	s.keepLocked(st)
 }
 
 func (s *Service) state(st *stack, status, reason string) {
@@ -180,8 +198,8 @@ func (s *Service) template(f form, st *stack) ([]byte, error) {
 			return nil, invalid("%v", err)
 		}
 		return data, nil
-	case f["UsePreviousTemplate"] == "true" && st != nil && st.body != nil:
-		return st.body, nil
+	case f["UsePreviousTemplate"] == "true" && st != nil && st.Body != nil:
+		return st.Body, nil
 	default:
 		return nil, invalid("Either Template URL or Template Body must be specified.")
 	}

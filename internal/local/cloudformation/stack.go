@@ -20,65 +20,92 @@ const (
 	userInitiated = "User Initiated"
 )
 
-// A stack is a stack with its history. Its fields are guarded by the
-// service's lock, but for the deployment, which belongs to the operation that
-// is under way.
+// A stack is a stack with its history, and what of it is kept. Its fields are
+// guarded by the service's lock, but for the deployment, which belongs to the
+// operation that is under way.
 type stack struct {
-	id, name, description string
-	status, reason        string
-	created, updated      time.Time
-	deletedAt             time.Time
-	body                  []byte
-	parameters            map[string]string
+	Number                int // in the order in which they were made
+	ID, Name, Description string
+	Status, Reason        string
+	Created, Updated      time.Time
+	DeletedAt             time.Time
+	Body                  []byte
+	Parameters            map[string]string
 	told                  []Parameter // the template's, with their values
-	capabilities          []string
-	tags                  []tag
+	Capabilities          []string
+	Tags                  []tag
 	outputs               []Output
-	resources             map[string]*resource // :: logical id
-	order                 []string             // of resources, as they were first made
-	events                []event              // the oldest first
-	changeSets            []*changeSet
+	Resources             map[string]*resource // :: logical id
+	Order                 []string             // of resources, as they were first made
+	Events                []event              // the oldest first
+	ChangeSets            []*changeSet
 	deployment            Deployment // nil before the first change set is executed
-	token                 string     // of the operation that is under way, or was the last
+	Token                 string     // of the operation that is under way, or was the last
+	Pending               *pending   // the operation that is under way
+	own                   bool       // made by each start of the engine, and not kept
+}
+
+// A pending is an operation that is under way, with all that it takes to begin
+// it again.
+type pending struct {
+	Verb         string // CREATE, UPDATE, IMPORT or DELETE
+	Definition   Definition
+	Capabilities []string
+	Tags         []tag
+	Retain       []string // of a deletion
+	// Body and Parameters are the stack's before.
+	Body       []byte
+	Parameters map[string]string
 }
 
 // A resource is one of a stack, as it is told.
 type resource struct {
-	logicalID, physicalID, kind string
-	status, reason              string
-	at                          time.Time
-	policy                      string // of deletion
+	LogicalID, PhysicalID, Kind string
+	Status, Reason              string
+	At                          time.Time
+	Policy                      string // of deletion
 }
 
 // An event is something that happened to a stack or a resource of it.
 type event struct {
-	id, logicalID, physicalID, kind string
-	status, reason                  string
-	at                              time.Time
-	token                           string
+	ID, LogicalID, PhysicalID, Kind string
+	Status, Reason                  string
+	At                              time.Time
+	Token                           string
 }
 
 // live reports whether the stack is found by its name.
-func (s *stack) live() bool { return s.status != deleted }
+func (s *stack) live() bool { return s.Status != deleted }
 
 // busy reports whether something is being done to the stack.
 func (s *stack) busy() bool {
-	return s.status != reviewing && len(s.status) > len(inProgress) && s.status[len(s.status)-len(inProgress):] == inProgress
+	return s.Status != reviewing && len(s.Status) > len(inProgress) && s.Status[len(s.Status)-len(inProgress):] == inProgress
 }
 
 // listed are the resources in their order.
 func (s *stack) listed() []*resource {
-	all := make([]*resource, 0, len(s.order))
-	for _, id := range s.order {
-		all = append(all, s.resources[id])
+	all := make([]*resource, 0, len(s.Order))
+	for _, id := range s.Order {
+		all = append(all, s.Resources[id])
 	}
 	return all
 }
 
+// physicalIDs are those of the resources that are there, or being made.
+func (s *stack) physicalIDs() map[string]string {
+	ids := make(map[string]string)
+	for id, r := range s.Resources {
+		if r.Status != deleted {
+			ids[id] = r.PhysicalID
+		}
+	}
+	return ids
+}
+
 // drop forgets a resource.
 func (s *stack) drop(id string) {
-	delete(s.resources, id)
-	s.order = slices.DeleteFunc(s.order, func(other string) bool { return other == id })
+	delete(s.Resources, id)
+	s.Order = slices.DeleteFunc(s.Order, func(other string) bool { return other == id })
 }
 
 // withPrevious are the parameters of a call, where some stay as they are.
@@ -88,7 +115,7 @@ func (s *stack) withPrevious(given map[string]string, previous []string) map[str
 		all = make(map[string]string)
 	}
 	for _, name := range previous {
-		if value, ok := s.parameters[name]; ok {
+		if value, ok := s.Parameters[name]; ok {
 			all[name] = value
 		}
 	}

@@ -102,9 +102,9 @@ type stackMember struct {
 
 func (s *stack) member() stackMember {
 	m := stackMember{
-		StackName: s.name, StackID: s.id, Description: s.description, CreationTime: stamp(s.created),
-		LastUpdatedTime: stamp(s.updated), DeletionTime: stamp(s.deletedAt), StackStatus: s.status, StackStatusReason: s.reason,
-		Parameters: shown(s.told), Capabilities: s.capabilities, Tags: s.tags,
+		StackName: s.Name, StackID: s.ID, Description: s.Description, CreationTime: stamp(s.Created),
+		LastUpdatedTime: stamp(s.Updated), DeletionTime: stamp(s.DeletedAt), StackStatus: s.Status, StackStatusReason: s.Reason,
+		Parameters: shown(s.told), Capabilities: s.Capabilities, Tags: s.Tags,
 	}
 	for _, o := range s.outputs {
 		m.Outputs = append(m.Outputs, stackOutput{o.Name, o.Value, o.Description})
@@ -155,7 +155,7 @@ func (s *Service) listStacks(f form) (any, error) {
 		Summaries []stackMember `xml:"StackSummaries>member"`
 	}
 	for _, st := range slices.Backward(s.stacks) {
-		if len(wanted) == 0 || slices.Contains(wanted, st.status) {
+		if len(wanted) == 0 || slices.Contains(wanted, st.Status) {
 			out.Summaries = append(out.Summaries, st.member())
 		}
 	}
@@ -189,16 +189,16 @@ func (s *Service) describeEvents(f form) (any, error) {
 		Events    []eventMember `xml:"StackEvents>member"`
 		NextToken string        `xml:",omitempty"`
 	}
-	from := len(st.events)
+	from := len(st.Events)
 	if token := f["NextToken"]; token != "" {
-		if from, err = strconv.Atoi(token); err != nil || from < 0 || from > len(st.events) {
+		if from, err = strconv.Atoi(token); err != nil || from < 0 || from > len(st.Events) {
 			return nil, invalid("The NextToken is invalid.")
 		}
 	}
 	for i := from - 1; i >= 0 && len(out.Events) < eventsPage; i-- {
-		v := st.events[i]
+		v := st.Events[i]
 		out.Events = append(out.Events, eventMember{
-			st.id, v.id, st.name, v.logicalID, v.physicalID, v.kind, stamp(v.at), v.status, v.reason, v.token,
+			st.ID, v.ID, st.Name, v.LogicalID, v.PhysicalID, v.Kind, stamp(v.At), v.Status, v.Reason, v.Token,
 		})
 	}
 	if left := from - len(out.Events); left > 0 {
@@ -230,10 +230,10 @@ func (s *Service) describeResources(f form) (any, error) {
 		Resources []resourceMember `xml:"StackResources>member"`
 	}
 	for _, r := range st.listed() {
-		if wanted := f["LogicalResourceId"]; wanted == "" || wanted == r.logicalID {
+		if wanted := f["LogicalResourceId"]; wanted == "" || wanted == r.LogicalID {
 			out.Resources = append(out.Resources, resourceMember{
-				StackID: st.id, StackName: st.name, LogicalResourceID: r.logicalID, PhysicalResourceID: r.physicalID,
-				ResourceType: r.kind, Timestamp: stamp(r.at), ResourceStatus: r.status, ResourceStatusReason: r.reason,
+				StackID: st.ID, StackName: st.Name, LogicalResourceID: r.LogicalID, PhysicalResourceID: r.PhysicalID,
+				ResourceType: r.Kind, Timestamp: stamp(r.At), ResourceStatus: r.Status, ResourceStatusReason: r.Reason,
 			})
 		}
 	}
@@ -252,8 +252,8 @@ func (s *Service) listResources(f form) (any, error) {
 	}
 	for _, r := range st.listed() {
 		out.Resources = append(out.Resources, resourceMember{
-			LogicalResourceID: r.logicalID, PhysicalResourceID: r.physicalID, ResourceType: r.kind,
-			LastUpdatedTimestamp: stamp(r.at), ResourceStatus: r.status, ResourceStatusReason: r.reason,
+			LogicalResourceID: r.LogicalID, PhysicalResourceID: r.PhysicalID, ResourceType: r.Kind,
+			LastUpdatedTimestamp: stamp(r.At), ResourceStatus: r.Status, ResourceStatusReason: r.Reason,
 		})
 	}
 	return out, nil
@@ -268,13 +268,13 @@ func (s *Service) getTemplate(f form) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		body = cs.definition.Body
+		body = cs.Definition.Body
 	} else {
 		st, err := s.findLocked(f["StackName"])
 		if err != nil {
 			return nil, err
 		}
-		body = st.body
+		body = st.Body
 	}
 	return struct {
 		TemplateBody    string

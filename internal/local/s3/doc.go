@@ -10,6 +10,9 @@
 // by the caller's own policies, by the actions that IAM has for each request.
 //
 // Requests come with the bucket in the path, as SDKs send them to an address
-// that is an IP, and as [Service.Wire] takes them. Everything ends with the
-// process, also with a state folder.
+// that is an IP, and as [Service.Wire] takes them.
+//
+// With a state folder, buckets with their documents and the newest version of
+// each object are kept there, encrypted. Older versions and uploads of which
+// parts are missing end with the process.
 package s3

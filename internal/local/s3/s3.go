@@ -15,6 +15,7 @@ import (
 	"github.com/johannesboyne/gofakes3/backend/s3mem"
 
 	"github.com/rekey-go/rekey/internal/local/iam"
+	"github.com/rekey-go/rekey/internal/local/store"
 	"github.com/rekey-go/rekey/internal/local/wire"
 )
 
@@ -28,17 +29,33 @@ const maxDocument = 64 << 10
 type Service struct {
 	backend gofakes3.Backend
 	objects http.Handler
+	store   *store.Store
 
 	mu        sync.Mutex
 	documents map[string][]byte // :: mu, bucket and subresource
 }
 
-// New returns a service without buckets. The time is that of new objects.
-func New(now func() time.Time) *Service {
-	clock := timeSource(now)
-	backend := s3mem.New(s3mem.WithTimeSource(clock))
-	fake := gofakes3.New(backend, gofakes3.WithTimeSource(clock), gofakes3.WithTimeSkewLimit(0), gofakes3.WithLogger(gofakes3.DiscardLog()))
-	return &Service{backend: backend, objects: fake.Server(), documents: make(map[string][]byte)}
+// New returns a service with what the store has; without a store it is empty,
+// and nothing is kept. The time is that of new objects.
+func New(now func() time.Time, kept *store.Store) (*Service, error) {
+	var loading time.Time
+	clock := timeSource(func() time.Time {
+		if !loading.IsZero() {
+			return loading
+		}
+		return now()
+	})
+	memory := s3mem.New(s3mem.WithTimeSource(clock))
+	s := &Service{backend: memory, store: kept, documents: make(map[string][]byte)}
+	if kept != nil {
+		k := &keeper{Backend: memory, store: kept, now: now}
+		if err := errors.Join(k.load(&loading), s.loadDocuments()); err != nil {
+			return nil, err
+		}
+		s.backend = k
+	}
+	s.objects = gofakes3.New(s.backend, gofakes3.WithTimeSource(clock), gofakes3.WithTimeSkewLimit(0), gofakes3.WithLogger(gofakes3.DiscardLog())).Server()
+	return s, nil
 }
 
 // timeSource is the engine's clock as gofakes3 asks for it.
@@ -104,26 +121,27 @@ func (s *Service) PutPolicy(bucket, policy string) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.documents[bucket+"?policy"] = []byte(policy)
-	return nil
+	return s.setLocked(bucket+"?policy", []byte(policy))
 }
 
 // DropPolicy takes a bucket's policy away.
-func (s *Service) DropPolicy(bucket string) {
+func (s *Service) DropPolicy(bucket string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.documents, bucket+"?policy")
+	return s.dropLocked(bucket + "?policy")
 }
 
 // RemoveBucket removes a bucket; there need not be one. The error says so
 // where it has objects.
 func (s *Service) RemoveBucket(bucket string) error {
 	err := s.backend.DeleteBucket(bucket)
-	if err == nil || gofakes3.HasErrorCode(err, gofakes3.ErrNoSuchBucket) {
-		s.forget(bucket)
-		return nil
+	switch {
+	case gofakes3.HasErrorCode(err, gofakes3.ErrBucketNotEmpty):
+		return wire.Errorf("BucketNotEmpty", "The bucket you tried to delete is not empty")
+	case err != nil && !gofakes3.HasErrorCode(err, gofakes3.ErrNoSuchBucket):
+		return fmt.Errorf("removing the bucket %s: %w", bucket, err)
 	}
-	return wire.Errorf("BucketNotEmpty", "The bucket you tried to delete is not empty")
+	return s.forget(bucket)
 }
 
 // Wire is the service as the front door takes it.
@@ -152,28 +170,24 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.serveDocument(w, r, bucket, name)
 		return
 	}
-	if r.Method == http.MethodDelete && key == "" {
-		defer s.forget(bucket)
-	}
 	s.objects.ServeHTTP(w, r)
+	if r.Method == http.MethodDelete && key == "" {
+		_ = s.forget(bucket) // what stays on disk of a bucket that is gone is not loaded
+	}
 }
 
 // forget drops the documents of a bucket that is gone.
-func (s *Service) forget(bucket string) {
-	if there, err := s.backend.BucketExists(bucket); there || err != nil {
-		return
+func (s *Service) forget(bucket string) error {
+	if s.Has(bucket) {
+		return nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for name := range s.documents {
-		if strings.HasPrefix(name, bucket+"?") {
-			delete(s.documents, name)
-		}
-	}
+	return s.dropLocked(bucket + "?")
 }
 
 func (s *Service) serveDocument(w http.ResponseWriter, r *http.Request, bucket string, sub subresource) {
-	if there, err := s.backend.BucketExists(bucket); !there || err != nil {
+	if !s.Has(bucket) {
 		refuse(w, http.StatusNotFound, "NoSuchBucket", "The specified bucket does not exist")
 		return
 	}
@@ -193,11 +207,9 @@ func (s *Service) serveDocument(w http.ResponseWriter, r *http.Request, bucket s
 				return
 			}
 		}
-		s.documents[key] = document
-		w.WriteHeader(sub.put)
+		conclude(w, sub.put, s.setLocked(key, document))
 	case http.MethodDelete:
-		delete(s.documents, key)
-		w.WriteHeader(http.StatusNoContent)
+		conclude(w, http.StatusNoContent, s.dropLocked(key))
 	case http.MethodGet:
 		document, ok := s.documents[key]
 		if !ok {
@@ -209,6 +221,15 @@ func (s *Service) serveDocument(w http.ResponseWriter, r *http.Request, bucket s
 	default:
 		refuse(w, http.StatusMethodNotAllowed, "MethodNotAllowed", "The specified method is not allowed against this resource.")
 	}
+}
+
+// conclude answers a change that could be kept, or not.
+func conclude(w http.ResponseWriter, status int, err error) {
+	if err != nil {
+		refuse(w, http.StatusInternalServerError, "InternalError", err.Error())
+		return
+	}
+	w.WriteHeader(status)
 }
 
 // refuse answers with an error as S3 writes it.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -16,24 +18,39 @@ import (
 	"github.com/aws/smithy-go"
 
 	"github.com/rekey-go/rekey/internal/local/s3"
+	"github.com/rekey-go/rekey/internal/local/store"
 	"github.com/rekey-go/rekey/internal/local/wire"
 )
 
 // start is a service behind the front door, and a client of it.
 func start(t *testing.T) (*s3.Service, *awss3.Client) {
 	t.Helper()
-	service := s3.New(time.Now)
-	store := service.Wire()
-	server := httptest.NewServer(wire.NewFront(wire.FrontOptions{Region: "us-east-1", Now: time.Now, Objects: &store}))
+	service, err := s3.New(time.Now, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, _ := serve(t, service)
+	return service, client
+}
+
+// serve puts a service behind the front door.
+func serve(t *testing.T, service *s3.Service) (client *awss3.Client, end func()) {
+	t.Helper()
+	objects := service.Wire()
+	server := httptest.NewServer(wire.NewFront(wire.FrontOptions{Region: "us-east-1", Now: time.Now, Objects: &objects}))
 	t.Cleanup(server.Close)
-	return service, awss3.New(awss3.Options{
+	return awss3.New(awss3.Options{
 		Region: "us-east-1", BaseEndpoint: &server.URL, Credentials: credentials.NewStaticCredentialsProvider("me", "me", ""),
-	})
+	}), server.Close
 }
 
 func Example() {
-	service := s3.New(time.Now)
-	_, err := service.Object("artifacts", "function.zip")
+	service, err := s3.New(time.Now, nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	_, err = service.Object("artifacts", "function.zip")
 	fmt.Println(err)
 	// Output: s3://artifacts/function.zip: no such object
 }
@@ -99,5 +116,90 @@ func TestABucketKeepsItsDocuments(t *testing.T) {
 	}
 	if _, err := client.GetBucketPolicy(t.Context(), &awss3.GetBucketPolicyInput{Bucket: bucket}); err == nil {
 		t.Error("a new bucket has the policy of the one that was deleted")
+	}
+}
+
+func TestWhatIsStoredIsThereAfterARestart(t *testing.T) {
+	t.Parallel()
+	const canary = "canary-4711"
+	dir := t.TempDir()
+	service, client, end := startOn(t, dir)
+	if _, err := client.CreateBucket(t.Context(), &awss3.CreateBucketInput{Bucket: new("bkt")}); err != nil {
+		t.Fatal(err)
+	}
+	put := func(key, body string) {
+		t.Helper()
+		_, err := client.PutObject(t.Context(), &awss3.PutObjectInput{
+			Bucket: new("bkt"), Key: &key, Body: strings.NewReader(body), Metadata: map[string]string{"of": key}, ContentType: new("text/x"),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("a/b", "first")
+	put("a/b", canary)
+	put("gone", canary)
+	put("many", canary)
+	put("big", strings.Repeat(canary, 100_000))
+	_, errCopy := client.CopyObject(t.Context(), &awss3.CopyObjectInput{Bucket: new("bkt"), Key: new("copy"), CopySource: new("bkt/a/b")})
+	_, errDelete := client.DeleteObject(t.Context(), &awss3.DeleteObjectInput{Bucket: new("bkt"), Key: new("gone")})
+	_, errMany := client.DeleteObjects(t.Context(), &awss3.DeleteObjectsInput{Bucket: new("bkt"), Delete: &types.Delete{Objects: []types.ObjectIdentifier{{Key: new("many")}}}})
+	_, errTags := client.PutBucketTagging(t.Context(), &awss3.PutBucketTaggingInput{Bucket: new("bkt"), Tagging: &types.Tagging{TagSet: []types.Tag{{Key: new("k"), Value: new(canary)}}}})
+	_, errVersions := client.PutBucketVersioning(t.Context(), &awss3.PutBucketVersioningInput{Bucket: new("bkt"), VersioningConfiguration: &types.VersioningConfiguration{Status: types.BucketVersioningStatusEnabled}})
+	_, errMarked := client.DeleteObject(t.Context(), &awss3.DeleteObjectInput{Bucket: new("bkt"), Key: new("copy")})
+	errBucket := errors.Join(service.Provision("other"), service.PutPolicy("other", "{}"), service.RemoveBucket("other"), service.Provision("other"))
+	if err := errors.Join(errCopy, errDelete, errMany, errTags, errVersions, errMarked, errBucket); err != nil {
+		t.Fatal(err)
+	}
+	before, err := client.HeadObject(t.Context(), &awss3.HeadObjectInput{Bucket: new("bkt"), Key: new("a/b")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	end()
+	if state, err := os.ReadFile(filepath.Join(dir, "state.db")); err != nil || strings.Contains(string(state), canary) {
+		t.Errorf("the state is readable: %v", err)
+	}
+
+	service, client, _ = startOn(t, dir)
+	for key, want := range map[string]string{"a/b": canary, "big": strings.Repeat(canary, 100_000), "gone": "", "many": "", "copy": ""} {
+		got, err := service.Object("bkt", key)
+		if string(got) != want || (want == "") != errors.Is(err, s3.ErrNotFound) {
+			t.Errorf("%s has %d bytes, want %d; %v", key, len(got), len(want), err)
+		}
+	}
+	after, err := client.HeadObject(t.Context(), &awss3.HeadObjectInput{Bucket: new("bkt"), Key: new("a/b")})
+	if err != nil || *after.ETag != *before.ETag || after.Metadata["of"] != "a/b" || *after.ContentType != "text/x" || !after.LastModified.Equal(*before.LastModified) {
+		t.Errorf("the object is %+v, want %+v; %v", after, before, err)
+	}
+	tags, err := client.GetBucketTagging(t.Context(), &awss3.GetBucketTaggingInput{Bucket: new("bkt")})
+	if err != nil || len(tags.TagSet) != 1 {
+		t.Errorf("the bucket's tags are %+v, %v", tags, err)
+	}
+	versions, err := client.GetBucketVersioning(t.Context(), &awss3.GetBucketVersioningInput{Bucket: new("bkt")})
+	if err != nil || versions.Status != types.BucketVersioningStatusEnabled {
+		t.Errorf("the bucket keeps versions: %+v, %v", versions, err)
+	}
+	if got := service.Policy("arn:aws:s3:::other"); got != "" {
+		t.Errorf("a bucket that was made anew has the policy %s", got)
+	}
+}
+
+// startOn is a service with a state folder, and how to end it.
+func startOn(t *testing.T, dir string) (*s3.Service, *awss3.Client, func()) {
+	t.Helper()
+	kept, err := store.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	service, err := s3.New(time.Now, kept)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, end := serve(t, service)
+	return service, client, func() {
+		end()
+		if err := kept.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }

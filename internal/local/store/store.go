@@ -1,6 +1,6 @@
 // Package store keeps the engine's state in a folder, encrypted.
 //
-// A [Store] is a set of tables of JSON values. A write is on disk when its
+// A [Store] is a set of tables of JSON values, or of bytes. A write is on disk when its
 // method returns: it was written and synced (fsync), so that neither a kill at
 // any moment nor a power cut loses what was acknowledged. Writes that come
 // while another is being synced share the next sync, so that many clients do
@@ -211,15 +211,18 @@ func (s *Store) Close() error {
 	return s.db.Close()
 }
 
+// A Raw is a value that is kept as it is, and not as JSON.
+type Raw []byte
+
 // A Tx is the inside of [Store.Update].
 type Tx struct {
 	keys *keyring
 	tx   *bbolt.Tx
 }
 
-// Put writes a value as JSON.
+// Put writes a value as JSON, or a [Raw] as it is.
 func (tx *Tx) Put(table, key string, v any) error {
-	plain, err := json.Marshal(v)
+	plain, err := encode(v)
 	if err != nil {
 		return fmt.Errorf("encoding %s %q: %w", table, key, err)
 	}
@@ -228,6 +231,21 @@ func (tx *Tx) Put(table, key string, v any) error {
 		return fmt.Errorf("opening table %s: %w", table, err)
 	}
 	return bucket.Put([]byte(key), tx.keys.seal(plain, place(table, key)))
+}
+
+func encode(v any) ([]byte, error) {
+	if raw, ok := v.(Raw); ok {
+		return raw, nil
+	}
+	return json.Marshal(v)
+}
+
+func decode(plain []byte, v any) error {
+	if raw, ok := v.(*Raw); ok {
+		*raw = plain
+		return nil
+	}
+	return json.Unmarshal(plain, v)
 }
 
 // Delete removes a value. It is no error if there is none.
@@ -253,7 +271,7 @@ type Table struct {
 	name  string
 }
 
-// Put writes a value as JSON. It is on disk when Put returns.
+// Put writes a value as JSON, or a [Raw] as it is. It is on disk when Put returns.
 func (t Table) Put(key string, v any) error {
 	return t.store.Update(func(tx *Tx) error { return tx.Put(t.name, key, v) })
 }
@@ -279,7 +297,7 @@ func (t Table) Load(fn func(key string, decode func(v any) error) error) error {
 			if err != nil {
 				return fmt.Errorf("%s, table %s, key %q: %w", t.store.path, t.name, key, ErrTampered)
 			}
-			return fn(string(key), func(v any) error { return json.Unmarshal(plain, v) })
+			return fn(string(key), func(v any) error { return decode(plain, v) })
 		})
 	})
 }
