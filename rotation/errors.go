@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // The event does not fit the secret.
@@ -101,12 +102,16 @@ const (
 type Explanation struct {
 	Class Class `json:"class"`
 	// Code is the class and what it is about, such as "network.timeout". It
-	// does not change from release to release; docs/operations.md has a
-	// section on each.
+	// does not change from release to release; [Section] is where the
+	// documents say more.
 	Code string `json:"code"`
 	// Next is what to do: a command, or what to look at.
 	Next string `json:"next"`
 }
+
+// Section is the place in the repository's documents that says what to do about
+// a code, as a link: "docs/operations.md#networktimeout".
+func Section(code string) string { return "docs/operations.md#" + strings.ReplaceAll(code, ".", "") }
 
 // explanations are looked through from the top: an error that wraps several
 // sentinels has the meaning of the first.

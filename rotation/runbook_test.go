@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/rekey-go/rekey/rotation"
 )
 
 var (
@@ -17,8 +19,7 @@ var (
 )
 
 // TestEveryCodeHasItsSectionInTheRunbook compares the codes that the package
-// gives errors with the sections of docs/operations.md, which Explanation
-// promises.
+// gives errors with the sections of docs/operations.md, which Section promises.
 func TestEveryCodeHasItsSectionInTheRunbook(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("*.go")
@@ -37,6 +38,11 @@ func TestEveryCodeHasItsSectionInTheRunbook(t *testing.T) {
 		t.Fatalf("only %d codes were found in the sources: %q", len(codes), codes)
 	}
 	sections := firstGroups(t, runbookSection, filepath.FromSlash("../docs/operations.md"))
+	for _, section := range sections { // as GitHub makes the anchor of a heading
+		if got, want := rotation.Section(section), "docs/operations.md#"+regexp.MustCompile(`[^a-z-]`).ReplaceAllString(section, ""); got != want {
+			t.Errorf("Section(%q) = %q, want %q", section, got, want)
+		}
+	}
 	slices.Sort(sections)
 	if diff := cmp.Diff(codes, sections); diff != "" {
 		t.Errorf("codes in the sources (-) and sections of docs/operations.md (+):\n%s", diff)

@@ -7,7 +7,6 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/spf13/cobra"
 
@@ -34,24 +33,28 @@ rotation function does the checking. Who holds the secret, and how long they may
 use the old version, is told too.`,
 		Args: exactly("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			cfg, err := a.config(cmd.Context())
-			if err != nil {
-				return err
-			}
-			p, err := a.plan(cmd.Context(), cfg, args[0])
+			p, err := a.plan(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
 			if err := a.data(p, func(w io.Writer) { p.print(w) }); err != nil || p.OK {
 				return err
 			}
-			return withCode(exitRotation, fmt.Errorf("%s: a rotation would fail", p.Name), p.next())
+			if c := p.failing(); c != nil {
+				return withCode(exitRotation, fmt.Errorf("%s: a rotation would fail: %s", p.Name, c.Why.Code), c.Name+": "+c.Why.Next)
+			}
+			return withCode(exitRotation, fmt.Errorf("%s: a rotation would fail", p.Name))
 		},
 	}
 }
 
-func (a *app) plan(ctx context.Context, cfg aws.Config, name string) (planned, error) {
+// plan asks the secret's rotation function.
+func (a *app) plan(ctx context.Context, name string) (planned, error) {
 	var p planned
+	cfg, err := a.config(ctx)
+	if err != nil {
+		return p, err
+	}
 	if err := a.ask(ctx, cfg, "plan", name, &p.Preview); err != nil {
 		return p, err
 	}
@@ -64,14 +67,14 @@ func (a *app) plan(ctx context.Context, cfg aws.Config, name string) (planned, e
 	return p, err
 }
 
-// next is what to do about the first check that failed.
-func (p planned) next() string {
-	for _, c := range p.Checks {
+// failing is the first check that failed, or nil.
+func (p planned) failing() *rotation.Check {
+	for i, c := range p.Checks {
 		if !c.OK && c.Why != nil {
-			return c.Name + ": " + c.Why.Next
+			return &p.Checks[i]
 		}
 	}
-	return ""
+	return nil
 }
 
 func (p planned) print(w io.Writer) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -13,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rekey-go/rekey/internal/follow"
+	"github.com/rekey-go/rekey/rotation"
 )
 
 // rotateResult is what rotate tells of a rotation.
@@ -79,12 +81,27 @@ func (a *app) follow(ctx context.Context, client *secretsmanager.Client, trail *
 	}.Wait(limited)
 	switch {
 	case errors.Is(err, follow.ErrFailed):
-		return withCode(exitRotation, fmt.Errorf("%s: %w", r.Name, err),
-			"the value that was current still is; the log of the rotation function says more")
+		still := "the value that was current still is; the log of the rotation function says more"
+		if c := a.lacking(ctx, r.Name); c != nil {
+			return withCode(exitRotation, fmt.Errorf("%s: %w: %s: %s", r.Name, err, c.Why.Code, c.Detail), still, c.Why.Next)
+		}
+		return withCode(exitRotation, fmt.Errorf("%s: %w", r.Name, err), still)
 	case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil:
 		return withCode(exitRotation, fmt.Errorf("%s: the rotation is not finished after %v", r.Name, timeout),
 			fmt.Sprintf("Secrets Manager goes on trying; look again with \"rekey status %s\"", r.Name))
 	default:
 		return err
 	}
+}
+
+// lacking asks the function what a rotation that failed lacks, which no record
+// tells: the check that fails, or nil.
+func (a *app) lacking(ctx context.Context, name string) *rotation.Check {
+	p, err := a.plan(ctx, name)
+	if err != nil {
+		return nil
+	}
+	under := rotation.Explain(rotation.ErrInUse).Code // the rotation that failed, which is tried again
+	p.Checks = slices.DeleteFunc(p.Checks, func(c rotation.Check) bool { return c.Why != nil && c.Why.Code == under })
+	return p.failing()
 }

@@ -7,10 +7,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strings"
 
 	"github.com/aws/smithy-go"
 	"golang.org/x/term"
+
+	"github.com/rekey-go/rekey/rotation"
 )
 
 // The rules of what a person sees:
@@ -84,14 +87,24 @@ func report(stderr io.Writer, err error) int {
 		fmt.Fprintln(stderr, "rekey: interrupted")
 		return code
 	}
-	fmt.Fprintf(stderr, "rekey: error: %s\n", oneLine(err.Error()))
+	text := oneLine(err.Error())
+	fmt.Fprintf(stderr, "rekey: error: %s\n", text)
 	if e, ok := errors.AsType[*cliError](err); ok {
 		for _, hint := range e.hints {
 			fmt.Fprintf(stderr, "rekey: hint: %s\n", oneLine(hint))
 		}
 	}
+	if found := rotationCode.FindStringSubmatch(text + ": "); found != nil {
+		fmt.Fprintf(stderr, "rekey: hint: see %s\n", rotation.Section(found[1]))
+	}
 	return code
 }
+
+// rotationCode is a code of [rotation.Explain] in the text of an error, which
+// mostly comes from a function or out of the trail.
+//
+//nolint:gochecknoglobals // compiled once.
+var rotationCode = regexp.MustCompile(`: ((?:authentication|configuration|conflict|network|permission|tls|unknown)\.[a-z-]+): `)
 
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 

@@ -191,7 +191,7 @@ func (w *watch) event(name, id, text string) error {
 		return nil
 	}
 	if name == "RotationAbandoned" {
-		return fmt.Errorf("%w: %s", ErrFailed, r.ErrorMessage)
+		return because(ErrFailed, r.ErrorMessage)
 	}
 	if w.failed == nil {
 		w.failed = make(map[string]bool)
@@ -202,7 +202,15 @@ func (w *watch) event(name, id, text string) error {
 	w.failed[id] = true
 	w.tell("failed", fmt.Sprintf("try %d: %s", len(w.failed), r.ErrorMessage))
 	if len(w.failed) >= maxTries {
-		return fmt.Errorf("%w %d times: %s", ErrFailed, len(w.failed), r.ErrorMessage)
+		return because(fmt.Errorf("%w %d times", ErrFailed, len(w.failed)), r.ErrorMessage)
 	}
 	return nil
+}
+
+// because adds what a record says of a failure, which may be nothing.
+func because(err error, message string) error {
+	if message == "" {
+		return err
+	}
+	return fmt.Errorf("%w: %s", err, message)
 }
