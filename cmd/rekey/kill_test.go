@@ -221,6 +221,24 @@ func TestADeploymentWaitsForTheLast(t *testing.T) {
 	}
 }
 
+// TestADeploymentTakesOverTheSecretsThatAreThere has no stack and no table, and
+// secrets of the stage's names: as where replicas were promoted in a Region that
+// had none.
+func TestADeploymentTakesOverTheSecretsThatAreThere(t *testing.T) {
+	t.Parallel()
+	k := newKilling(t)
+	_, err := secretsmanager.NewFromConfig(k.config()).CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: aws.String("far-key")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.put(t, "far")
+	_, said := k.run(t, direct, "far", "deploy")
+	if !strings.Contains(said, "IMPORT_COMPLETE              Secret") {
+		t.Errorf("it does not say that it imports the secret:\n%s", said)
+	}
+	k.check(t, "far", "UPDATE_COMPLETE", true)
+}
+
 func (k *killing) config() aws.Config {
 	return aws.Config{Region: local.Region, BaseEndpoint: aws.String(k.Endpoint()), Credentials: credentials.NewStaticCredentialsProvider("me", "me", "")}
 }

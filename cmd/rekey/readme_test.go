@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/rekey-go/rekey/internal/child"
+	"github.com/rekey-go/rekey/internal/local/iam"
 	"github.com/rekey-go/rekey/internal/pgserver"
 )
 
@@ -344,6 +345,41 @@ func TestTheCommandsAboutATrailsBucketRun(t *testing.T) {
 	ready := startFromReadme(t, parts[0])
 	runCommands(t, "docs/audit.md", t.TempDir(), strings.ReplaceAll(strings.Join(parts[1:], ""), "http://127.0.0.1:4566", ready.AWS), 2*time.Minute,
 		" verified, 0 altered, 0 missing, ", "dev-external-api-keys", " verified, 1 altered, 0 missing, ", "the log files are not what CloudTrail delivered")
+}
+
+// TestTheCommandsAfterALossRun runs the commands of docs/operations.md, in their
+// order and in one shell beside the first.
+func TestTheCommandsAfterALossRun(t *testing.T) {
+	t.Parallel()
+	if _, err := pgserver.Find(); err != nil && os.Getenv("REQUIRE_ENGINES") == "" {
+		t.Skip("NOT TESTED: there is no PostgreSQL")
+	}
+	parts := blocks(t, "../../docs/operations.md", bashBlock)
+	commands := strings.Join(parts[1:], "")
+	if _, err := exec.LookPath("aws"); err != nil {
+		t.Log("NOT TESTED: there is no aws CLI")
+		commands = regexp.MustCompile(`(?m)^aws .*$`).ReplaceAllString(commands, ":")
+	}
+	ready := startFromReadme(t, parts[0])
+	runCommands(t, "docs/operations.md", t.TempDir(), strings.ReplaceAll(commands, "http://127.0.0.1:4566", ready.AWS), 2*time.Minute,
+		`"TableStatus": "ACTIVE"`, "external-api-keys stored as version ", "database-credentials rotated in ", "is revoked: no consumer holds it")
+}
+
+var policyBlock = regexp.MustCompile("(?ms)^```json\n(\\{\n  \"Version\": .*?)^```")
+
+// TestThePoliciesOfTheDocumentsArePolicies reads those of docs/operations.md as
+// IAM does.
+func TestThePoliciesOfTheDocumentsArePolicies(t *testing.T) {
+	t.Parallel()
+	policies := blocks(t, "../../docs/operations.md", policyBlock)
+	if len(policies) != 3 {
+		t.Errorf("docs/operations.md has %d policies, want 3", len(policies))
+	}
+	for _, policy := range policies {
+		if _, err := iam.ParseResourceJSON([]byte(policy)); err != nil {
+			t.Errorf("%v:\n%s", err, policy)
+		}
+	}
 }
 
 func copyFile(to, from string) error {

@@ -3,6 +3,7 @@ package secrets
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -28,6 +29,11 @@ func TestInvalidate(t *testing.T) {
 			change: func(s *store) { s.rotate() },
 			event:  Rotated{Name: dbName, VersionID: "v2"},
 			want:   "value-2", gets: []string{"v2/AWSCURRENT"},
+		},
+		"of the primary, where this is a replica in another Region": {
+			change: func(s *store) { s.rotate(); s.set(func(s *store) { s.lag = 1 }) },
+			event:  Rotated{SecretARN: strings.Replace(dbARN, "us-east-1", "eu-west-1", 1), Name: dbName, VersionID: "v2"},
+			want:   "value-2", gets: []string{"v2/AWSCURRENT", "/"},
 		},
 		"without a version": {
 			change: func(s *store) { s.rotate() },
