@@ -61,10 +61,15 @@ func TestTheRulesStopWhatTheyAreFor(t *testing.T) {
 	if len(rules) < 15 {
 		t.Errorf("tools/guard has %d rules, want at least 15", len(rules))
 	}
-	expected := expectations(t)
+	expected, sections := expectations(t), threatSections(t)
 	for rule, threats := range rules {
 		if threats == "" {
 			t.Errorf("%s does not say which threats of docs/security.md it answers", rule)
+		}
+		for _, threat := range threatNumber.FindAllString(threats, -1) {
+			if !strings.Contains(sections[threat], "`"+rule+"`") {
+				t.Errorf("docs/security.md does not name %s under %s", rule, threat)
+			}
 		}
 		if !slices.Contains(expected[rule], "PASS") || !slices.Contains(expected[rule], "FAIL") {
 			t.Errorf("%s has cases that %v, want one that PASS and one that FAIL", rule, expected[rule])
@@ -218,8 +223,25 @@ func readYAML(t *testing.T, file string, into any) {
 // A rule with parameters only serves others.
 var (
 	ruleLine   = regexp.MustCompile(`(?m)^rule (\w+)(?: when .*)? \{`)
-	threatLine = regexp.MustCompile(`(?m)^# T\d+(?:, T\d+)*: .*`)
+	threatLine = regexp.MustCompile(`(?m)^# T\d+(?:, T\d+)*: `)
+
+	threatNumber = regexp.MustCompile(`T\d+`)
 )
+
+// threatSections are those of docs/security.md, by their numbers.
+func threatSections(t *testing.T) map[string]string {
+	t.Helper()
+	text, err := os.ReadFile("../../docs/security.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sections := map[string]string{}
+	for section := range strings.SplitSeq(string(text), "\n## ") {
+		number, rest, _ := strings.Cut(section, ": ")
+		sections[number] = rest
+	}
+	return sections
+}
 
 // rulesAndThreats are the rules by their names, with the last line before each
 // that names threats.
