@@ -71,7 +71,7 @@ func containAs(t *testing.T, policy []grant, args ...string) (code int, output s
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close(context.WithoutCancel(t.Context())) //nolint:errcheck // the test is over.
+	defer s.Close(context.WithoutCancel(t.Context()))
 	cfg := s.Config()
 	secret := aws.String("dev-jwt-configuration")
 	if _, err := secretsmanager.NewFromConfig(cfg).PutSecretValue(t.Context(), &secretsmanager.PutSecretValueInput{
