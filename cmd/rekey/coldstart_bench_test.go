@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/rekey-go/rekey"
+	"github.com/rekey-go/rekey/internal/deploy"
 	"github.com/rekey-go/rekey/internal/stack"
 )
 
@@ -33,7 +34,7 @@ func BenchmarkColdStart(b *testing.B) {
 	for _, name := range slices.Sorted(maps.Keys(functions)) {
 		b.Run(name, func(b *testing.B) {
 			program := filepath.Join(b.TempDir(), "bootstrap")
-			build := exec.CommandContext(b.Context(), "go", "build", "-trimpath", "-tags", "lambda.norpc", "-ldflags", "-s -w", "-o", program, "./functions/"+name+"/bootstrap")
+			build := exec.CommandContext(b.Context(), "go", slices.Concat([]string{"build"}, deploy.BuildFlags(), []string{"-o", program, "./functions/" + name + "/bootstrap"})...)
 			build.Dir, build.Env = "../..", append(os.Environ(), "CGO_ENABLED=0")
 			if out, err := build.CombinedOutput(); err != nil {
 				b.Fatalf("building %s: %v\n%s", name, err, out)

@@ -14,6 +14,7 @@ import (
 	"path"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -140,10 +141,22 @@ func hash(parts ...[]byte) string {
 	return hex.EncodeToString(sum.Sum(nil))
 }
 
+// BuildFlags are those of go build that make programs small, as in the
+// Makefile's build. The SDKs are compiled without inlining: what an invocation
+// does with them waits for a network anyway, and packages get up to a ninth
+// smaller.
+func BuildFlags() []string {
+	return []string{
+		"-trimpath", "-tags", "lambda.norpc", "-ldflags", "-s -w",
+		"-gcflags", "github.com/aws/...=-l", "-gcflags", "go.mongodb.org/...=-l",
+	}
+}
+
 // compile builds a program as AWS Lambda wants it. The go command leaves a
 // file that is up to date as it is.
 func compile(ctx context.Context, root, pkg, file string) error {
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-tags", "lambda.norpc", "-ldflags", "-s -w", "-o", file, "./"+path.Clean(pkg)) //nolint:gosec // a package of the module.
+	args := slices.Concat([]string{"build", "-buildvcs=false"}, BuildFlags(), []string{"-o", file, "./" + path.Clean(pkg)})
+	cmd := exec.CommandContext(ctx, "go", args...) //nolint:gosec // a package of the module.
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=arm64")
 	out, err := cmd.CombinedOutput()

@@ -223,8 +223,8 @@ func TestTheSourceIsLookedForUpwards(t *testing.T) {
 }
 
 // maxZip is what AWS's copying and unpacking of a package is to stay within, in
-// bytes: 6 MB, as AWS counts them.
-const maxZip = 6 << 20
+// bytes.
+const maxZip = 6_000_000
 
 // TestThePackagesAreSmall builds the functions as a deployment does, and tells
 // the sizes.
