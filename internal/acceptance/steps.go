@@ -62,8 +62,16 @@ func (s *system) databaseLogin(name, endpoint, through string) (*databaseLogin, 
 	value := fmt.Sprintf(`{"engine":"postgres","host":"127.0.0.1","port":%s,"username":%q,"password":"the-first-one","dbname":"app"}`, through, name)
 	return l, errors.Join(
 		l.asSuperuser("CREATE ROLE "+name+" LOGIN PASSWORD 'the-first-one'"),
-		s.make(name, value),
+		s.make(name, value), s.letRotate("dbrotator", name),
 	)
+}
+
+// letRotate lets Secrets Manager invoke a rotation function for a secret that the
+// template does not define, as who has one would.
+func (s *system) letRotate(function, name string) error {
+	return s.pipe(`{"StatementId":"`+name+`","Action":"lambda:InvokeFunction","Principal":"secretsmanager.amazonaws.com"}`,
+		`curl "$SM/2015-03-31/functions/dev-`+function+`/policy" --aws-sigv4 aws:amz:us-east-1:lambda --user operator:operator --data-binary @-`).
+		answer().like(201, name)
 }
 
 // psql runs commands for which the database is the system's.
