@@ -53,11 +53,11 @@ func oneBinaryForAll(r *run) error {
 		return err
 	}
 	f.command = []string{binary}
-	errs = append(errs, f.get("/protected").is(503, `{"error":"Secret not configured"}`), s.store("external-api-keys", keysValue))
+	errs = append(errs, f.protected().is(503, `{"error":"Secret not configured"}`), s.store("external-api-keys", keysValue))
 	version := s.sh("aws secretsmanager get-secret-value --secret-id dev-external-api-keys --query VersionId --output text").text()
 	granted := `{"message":"Access granted","stale":false,"versionId":"` + version + `"}`
 	errs = append(errs,
-		r.until(func() error { return f.get("/protected").is(200, granted) }),
+		r.until(func() error { return f.protected().is(200, granted) }),
 		s.call("GET", "/protected", "").is(200, granted), // the function of rekey up
 	)
 

@@ -102,7 +102,7 @@ func firstStepsShowAll(r *run) error {
 var (
 	aLink    = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 	aHeading = regexp.MustCompile(`(?m)^#+ (.*)$`)
-	notInID  = regexp.MustCompile("[^\\p{L}\\p{N} _-]")
+	notInID  = regexp.MustCompile(`[^\p{L}\p{N} _-]`)
 )
 
 func linksLeadSomewhere(r *run) error {

@@ -122,10 +122,10 @@ func degradedGracefully(r *run) error {
 	}
 	const words = `{"error":"Service temporarily unavailable"}`
 	g.answer(503)
-	down := f.get("/protected").is(500, words)
+	down := f.protected().is(500, words)
 	g.answer(0)
 	return errors.Join(down,
-		r.until(func() error { return f.get("/protected").like(200, "Access granted") }),
+		r.until(func() error { return f.protected().like(200, "Access granted") }),
 		lacks("what the function said", read(f.log()), "panic"),
 	)
 }

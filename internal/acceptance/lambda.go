@@ -57,7 +57,7 @@ func (s *system) function(name, endpoint string) (*function, error) {
 		f.env = append(f.env, name+"="+value)
 	}
 	f.api = httptest.NewServer(f)
-	s.run.ends = append(s.run.ends, f.close)
+	s.ends = append(s.ends, f.close)
 	return f, nil
 }
 
@@ -165,11 +165,11 @@ func isClosed(c <-chan struct{}) bool {
 	}
 }
 
-// get has a function handle a request of the HTTP API.
-func (f *function) get(path string) answer {
+// protected has the function of that name handle its request.
+func (f *function) protected() answer {
 	event := marshal(map[string]any{
-		"version": "2.0", "routeKey": "GET " + path, "rawPath": path,
-		"requestContext": map[string]any{"http": map[string]string{"method": "GET", "path": path}, "stage": "$default"},
+		"version": "2.0", "routeKey": "GET /protected", "rawPath": "/protected",
+		"requestContext": map[string]any{"http": map[string]string{"method": "GET", "path": "/protected"}, "stage": "$default"},
 	})
 	text, err := f.invoke(event)
 	if err != nil {

@@ -27,12 +27,11 @@ func consoleEditsAreUsed(r *run) error {
 	var before, after struct{ VersionID string }
 	heard := s.listen()
 	edited := `{"stripe":"sk_test_2","sendgrid":"SG.1.sample"}`
+	edit := marshal(map[string]string{"SecretId": "dev-external-api-keys", "SecretString": edited, "ClientRequestToken": newID()}) //nolint:gosec // a sample
 	err := errors.Join(
 		s.store("external-api-keys", keysValue),
 		s.call("GET", "/protected", "").into(&before),
-		s.aws("secretsmanager", "secretsmanager.UpdateSecret", marshal(map[string]string{
-			"SecretId": "dev-external-api-keys", "SecretString": edited, "ClientRequestToken": newID(),
-		})).answer().into(&after),
+		s.aws("secretsmanager", "secretsmanager.UpdateSecret", edit).answer().into(&after),
 		s.until(func() error {
 			return s.call("GET", "/protected", "").like(200, `"stale":false,"versionId":"`+after.VersionID+`"`)
 		}),

@@ -103,7 +103,7 @@ func follow(ctx context.Context, client *secrets.Client, o order) answer {
 		}
 		if o.For > 0 {
 			a.note(fmt.Sprint(value, a.Error), time.Now())
-			time.Sleep(time.Millisecond)
+			<-time.After(time.Millisecond)
 		}
 	}
 	return a
