@@ -148,6 +148,27 @@ func TestTextAndJSONHaveTheSameNumbers(t *testing.T) {
 	}
 }
 
+func TestJSONByItemsIsThatOfTheWhole(t *testing.T) {
+	t.Parallel()
+	full, _ := filled("<a & b>\u2028\"\n")
+	several := adoption(time.Hour, 3)
+	several.Secrets = append(several.Secrets, several.Secrets...)
+	for name, r := range map[string]*audit.Report{
+		"every member": full, "several items": several, "nothing": {}, "empty lists": {Secrets: []audit.Secret{}, Findings: []audit.Finding{}},
+	} {
+		var want, got bytes.Buffer
+		enc := json.NewEncoder(&want)
+		enc.SetIndent("", "  ")
+		enc.SetEscapeHTML(false)
+		if err := errors.Join(enc.Encode(r), render.JSON(&got, r)); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if diff := cmp.Diff(want.String(), got.String()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
 func TestAnEmptyReport(t *testing.T) {
 	t.Parallel()
 	r := &audit.Report{Generated: noon, Coverage: audit.Coverage{Notes: []string{"no event of Secrets Manager was seen"}}}
