@@ -7,7 +7,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"regexp"
 	"slices"
+	"strings"
 	"sync"
 )
 
@@ -123,8 +125,30 @@ func killedRotationsEndAlike(r *run) error {
 	if len(all) < 30 {
 		return fmt.Errorf("a rotation makes only %d calls", len(all))
 	}
-	return heard().shows(all...) // each was announced
+	events := heard()
+	return errors.Join(events.went(), announced(events.out, all))
 }
+
+// announced checks that messages of a queue tell of the rotation to each of the
+// versions.
+func announced(messages string, versions []string) error {
+	told := make(map[string]bool)
+	for _, message := range strings.Split(messages, `"Body":`) {
+		version := rotatedTo.FindStringSubmatch(message)
+		if version != nil && strings.Contains(message, "Secret Rotated") {
+			told[version[1]] = true
+		}
+	}
+	for i, version := range versions {
+		if !told[version] {
+			return fmt.Errorf("rotation %d of %d, to %s, was not announced", i+1, len(versions), version)
+		}
+	}
+	return nil
+}
+
+// rotatedTo finds the version in an event that is a text within JSON.
+var rotatedTo = regexp.MustCompile(`\\"versionId\\":\\"([^\\"]+)`)
 
 // killable makes a login whose rotations can be killed at each call.
 func (s *system) killable(name string) (*databaseLogin, *killer, error) {

@@ -112,9 +112,10 @@ func consumersHearOfIt(r *run) error {
 	if took := time.Since(began); took > 10*time.Second {
 		serves = errors.Join(serves, fmt.Errorf("it took %v", took))
 	}
+	events := heard()
 	return errors.Join(err, serves,
 		equal("whether the version is another", before.VersionID != "" && before.VersionID != rotated.VersionID, true),
-		heard().shows(`Secret Rotated`, rotated.VersionID),
+		events.went(), announced(events.out, []string{rotated.VersionID}),
 		equal("the number of the consumer's processes", len(strings.Fields(s.functions("protected"))), 1),
 	)
 }
