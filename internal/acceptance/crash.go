@@ -133,7 +133,7 @@ func killedRotationsEndAlike(r *run) error {
 // versions.
 func announced(messages string, versions []string) error {
 	told := make(map[string]bool)
-	for _, message := range strings.Split(messages, `"Body":`) {
+	for message := range strings.SplitSeq(messages, `"Body":`) {
 		version := rotatedTo.FindStringSubmatch(message)
 		if version != nil && strings.Contains(message, "Secret Rotated") {
 			told[version[1]] = true

@@ -67,7 +67,7 @@ func loginFollowsItsSecret(r *run) error {
 		s.until(func() error {
 			return errors.Join(s.login(aLogin).like(200, ""), s.allHoldCurrent("database-credentials"))
 		}),
-		equal("the function's process", s.functions("login"), process),
+		s.runsOn("login", process),
 	)
 }
 
