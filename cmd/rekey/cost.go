@@ -21,7 +21,7 @@ import (
 
 type costFlags struct {
 	usage cost.Usage
-	since time.Duration
+	since string
 }
 
 func (a *app) costCommand() *cobra.Command {
@@ -48,31 +48,36 @@ them.`,
 	cmd.Flags().IntVar(&f.usage.Each, "secrets-each", 1, "how many secrets a consumer reads")
 	cmd.Flags().DurationVar(&f.usage.Interval, "interval", f.usage.Interval, "how long an old version may be used after a rotation")
 	cmd.Flags().DurationVar(&f.usage.TTL, "ttl", f.usage.TTL, "how often the client reads a secret of which it hears nothing")
-	cmd.Flags().DurationVar(&f.since, "since", 24*time.Hour, "how much of the trail to count calls in")
+	cmd.Flags().StringVar(&f.since, "since", "24h", "count the calls so far back, or from this time on: 24h, 30d, 2026-01-31, or RFC 3339")
 	nowNamed(cmd, map[string]string{"logs": pathsHint})
 	return cmd
 }
 
 func (a *app) cost(cmd *cobra.Command, f costFlags, paths []string) error {
-	if f.since <= 0 {
+	now := time.Now()
+	from, err := timeOf("--since", f.since, now)
+	if err != nil {
+		return err
+	}
+	span := now.Sub(from).Round(time.Second)
+	if from.IsZero() || span <= 0 {
 		return withHint(fmt.Errorf("--since %s counts nothing", f.since), "write --since 24h")
 	}
 	if err := a.countSecrets(cmd, &f.usage); err != nil {
 		return err
 	}
 	if !cmd.Flags().Changed("calls") {
-		now := time.Now()
-		records, err := a.read(cmd, paths, reading{from: now.Add(-f.since), to: now})
+		records, err := a.read(cmd, paths, reading{from: from, to: now})
 		if err != nil {
 			return err
 		}
-		counted, err := countCalls(cmd.Context(), records.source, now.Add(-f.since))
+		counted, err := countCalls(cmd.Context(), records.source, from)
 		if err != nil {
 			return err
 		}
 		const month = 30 * 24 * time.Hour
-		f.usage.Calls = float64(counted) * float64(month) / float64(f.since)
-		a.note("%d calls in %s of the trail", counted, f.since)
+		f.usage.Calls = float64(counted) * float64(month) / float64(span)
+		a.note("%d calls in %s of the trail", counted, span)
 	}
 	bill, err := cost.Estimate(f.usage, cost.Prices())
 	if err != nil {

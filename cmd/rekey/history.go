@@ -21,7 +21,7 @@ type rotated struct {
 }
 
 func (a *app) historyCommand() *cobra.Command {
-	var since time.Duration
+	var since string
 	cmd := &cobra.Command{
 		Use:   "history NAME",
 		Short: "Show the rotations of a secret, the latest last",
@@ -34,12 +34,17 @@ func (a *app) historyCommand() *cobra.Command {
 			return a.data(map[string]any{"name": a.logical(args[0]), "rotations": rows}, func(w io.Writer) { printHistory(w, rows) })
 		},
 	}
-	cmd.Flags().DurationVar(&since, "since", 90*24*time.Hour, "how far to look back; CloudTrail's event history has 90 days")
+	cmd.Flags().StringVar(&since, "since", "90d", "look back so far, or to this time: 24h, 2026-01-31, or RFC 3339; CloudTrail's event history has 90 days")
 	return cmd
 }
 
 // history joins what the trail tells with the labels of the versions.
-func (a *app) history(cmd *cobra.Command, name string, since time.Duration) ([]rotated, error) {
+func (a *app) history(cmd *cobra.Command, name, since string) ([]rotated, error) {
+	opts := audit.Options{Now: time.Now()}
+	var err error
+	if opts.From, err = timeOf("--since", since, opts.Now); err != nil {
+		return nil, err
+	}
 	client, err := a.secretsManager(cmd.Context())
 	if err != nil {
 		return nil, err
@@ -48,8 +53,7 @@ func (a *app) history(cmd *cobra.Command, name string, since time.Duration) ([]r
 	if err != nil {
 		return nil, err
 	}
-	opts := audit.Options{Now: time.Now(), Secrets: []string{aws.ToString(about.Name)}}
-	opts.From = opts.Now.Add(-since)
+	opts.Secrets = []string{aws.ToString(about.Name)}
 	records, err := a.read(cmd, nil, reading{from: opts.From})
 	if err != nil {
 		return nil, err
