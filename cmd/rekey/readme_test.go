@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rekey-go/rekey"
 	"github.com/rekey-go/rekey/internal/child"
 	"github.com/rekey-go/rekey/internal/local/iam"
 	"github.com/rekey-go/rekey/internal/pgserver"
@@ -250,6 +251,12 @@ func TestLinksLeadSomewhere(t *testing.T) {
 
 var bashBlock = regexp.MustCompile("(?ms)^```bash\n(.*?)^```")
 
+// ownBlock and yamlBlock are what a secret of one's own takes.
+var (
+	ownBlock  = regexp.MustCompile("(?ms)^```shell\n(.*?)^```")
+	yamlBlock = regexp.MustCompile("(?ms)^```yaml\n(.*?)^```")
+)
+
 // runCommands runs a document's commands in one shell, which must print certain
 // texts.
 func runCommands(t *testing.T, doc, dir, commands string, within time.Duration, wants ...string) {
@@ -314,6 +321,32 @@ func TestTheGettingStartedCommandsRun(t *testing.T) {
 	runCommands(t, "docs/getting-started.md", dir, commands, 3*time.Minute,
 		"database-credentials rotated in ", "rekey-prod is CREATE_COMPLETE", "nothing would change", " 1.20", "by polling",
 		"prod-external-api-keys is deleted on ", "rekey-prod is UPDATE_COMPLETE")
+}
+
+// TestASecretOfYourOwnRotates puts what docs/getting-started.md says into the
+// template, and runs the commands that follow there.
+func TestASecretOfYourOwnRotates(t *testing.T) {
+	t.Parallel()
+	if _, err := pgserver.Find(); err != nil && os.Getenv("REQUIRE_ENGINES") == "" {
+		t.Skip("NOT TESTED: there is no PostgreSQL")
+	}
+	const path = "../../docs/getting-started.md"
+	resources, commands := blocks(t, path, yamlBlock), blocks(t, path, ownBlock)
+	if len(resources) != 1 || len(commands) != 2 {
+		t.Fatalf("%s has %d blocks of YAML and %d of commands, want 1 and 2", path, len(resources), len(commands))
+	}
+	before, outputs, ok := strings.Cut(string(rekey.Template), "\nOutputs:")
+	if !ok {
+		t.Fatal("the template has no Outputs")
+	}
+	dir := t.TempDir()
+	file := filepath.Join(dir, "template.yaml")
+	if err := os.WriteFile(file, []byte(before+"\n"+resources[0]+"\nOutputs:"+outputs), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ready := startFromReadme(t, strings.ReplaceAll(commands[0], "template.yaml", file))
+	runCommands(t, path, dir, "export AWS_ENDPOINT_URL="+ready.AWS+"\n"+commands[1], time.Minute,
+		"the superuser may change the user", "orders-database rotated in ", "is revoked")
 }
 
 // TestTheCommandsAfterALeakRun runs the commands of docs/contain.md, in their
