@@ -142,9 +142,14 @@ func parse(raw []byte, r *record) (ok bool, err error) {
 	return true, nil
 }
 
-// isKeyUse reports whether KMS was used for a secret.
+// validation is the version for which Secrets Manager uses a key when a secret
+// gets it: there is none yet, and no value is read or written.
+const validation = "RequestToValidateKeyAccess"
+
+// isKeyUse reports whether KMS was used for a version of a secret.
 func (r *record) isKeyUse() bool {
-	return r.EventSource == kmsSource && r.RequestParameters.EncryptionContext.SecretARN != ""
+	in := &r.RequestParameters.EncryptionContext
+	return r.EventSource == kmsSource && in.SecretARN != "" && in.SecretVersionID != validation
 }
 
 // isKeyChange reports whether a KMS key was made unusable or usable again: the

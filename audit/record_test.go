@@ -33,6 +33,21 @@ func TestParseDate(t *testing.T) {
 	}
 }
 
+// TestATriedKeyIsNoUse has the record of KMS when a secret gets a key, whose
+// encryption context names no version.
+func TestATriedKeyIsNoUse(t *testing.T) {
+	t.Parallel()
+	for version, want := range map[string]bool{"RequestToValidateKeyAccess": false, "11111111-2222-4333-8444-555555555555": true} {
+		for _, operation := range []string{"GenerateDataKey", "Decrypt"} {
+			ok, err := parse([]byte(`{"eventSource":"kms.amazonaws.com","eventName":"`+operation+`","eventTime":"2026-03-02T09:00:00Z",
+				"requestParameters":{"encryptionContext":{"SecretARN":"arn:aws:secretsmanager:eu-west-1:111122223333:secret:db-AbC123","SecretVersionId":"`+version+`"}}}`), new(record))
+			if err != nil || ok != want {
+				t.Errorf("%s of version %s is a use: %v, %v, want %v", operation, version, ok, err, want)
+			}
+		}
+	}
+}
+
 func TestTheSecretOfARecord(t *testing.T) {
 	t.Parallel()
 	const arn = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:db-AbC123"

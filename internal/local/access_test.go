@@ -79,6 +79,8 @@ func statements(lines ...string) string {
 const (
 	readSecret = `{Effect: Allow, Action: "secretsmanager:GetSecretValue", Resource: !Ref Secret}`
 	decrypt    = `{Effect: Allow, Action: "kms:Decrypt", Resource: !GetAtt Key.Arn}`
+	makeSecret = `{Effect: Allow, Action: "secretsmanager:CreateSecret", Resource: "*"}`
+	tryKey     = `{Effect: Allow, Action: ["kms:Decrypt", "kms:GenerateDataKey"], Resource: !GetAtt Key.Arn, Condition: {StringLike: {"kms:EncryptionContext:SecretARN": "RequestToValidateKeyAccess"}}}`
 )
 
 // call makes a call as the caller.
@@ -101,6 +103,14 @@ func createSecret(tags ...smtypes.Tag) call {
 		_, err := secretsmanager.NewFromConfig(cfg).CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: aws.String("dev-new"), Tags: tags})
 		return err
 	}
+}
+
+// createUnderKey makes a secret without a value, under the template's key.
+func createUnderKey(t *testing.T, cfg aws.Config, _ *local.Engine) error {
+	_, err := secretsmanager.NewFromConfig(cfg).CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{
+		Name: aws.String("dev-new"), KmsKeyId: aws.String("arn:aws:kms:us-east-1:123456789012:key/Key"),
+	})
+	return err
 }
 
 func listSecrets(t *testing.T, cfg aws.Config, _ *local.Engine) error {
@@ -186,6 +196,9 @@ func TestCallsAreRefusedInAWSsWords(t *testing.T) {
 		"an action that knows no resource":   {statements(`{Effect: Allow, Action: "secretsmanager:*", Resource: !Ref Secret}`), "", listSecrets, user + "secretsmanager:ListSecrets because no identity-based policy allows the secretsmanager:ListSecrets action"},
 		"a new secret with a tag":            {statements(`{Effect: Allow, Action: ["secretsmanager:CreateSecret", "secretsmanager:TagResource"], Resource: "*", Condition: {StringEquals: {"aws:RequestTag/team": pay}, "ForAllValues:StringEquals": {"aws:TagKeys": [team]}}}`), "", createSecret(smtypes.Tag{Key: aws.String("team"), Value: aws.String("pay")}), ""},
 		"a new secret without it":            {statements(`{Effect: Allow, Action: "secretsmanager:CreateSecret", Resource: "*", Condition: {StringEquals: {"aws:RequestTag/team": pay}}}`), "", createSecret(), user + "secretsmanager:CreateSecret on resource: dev-new because no identity-based policy allows the secretsmanager:CreateSecret action"},
+		"a new secret and its key":           {statements(makeSecret, tryKey), "", createUnderKey, ""},
+		"a new secret but not its key":       {statements(makeSecret, decrypt), "", createUnderKey, "AccessDeniedException: Access to KMS is not allowed"},
+		"a new secret, but a key for others": {statements(makeSecret, strings.Replace(tryKey, "RequestToValidateKeyAccess", "arn:aws:secretsmanager:*", 1)), "", createUnderKey, "AccessDeniedException: Access to KMS is not allowed"},
 		"a tag that may not be set":          {statements(`{Effect: Allow, Action: "secretsmanager:CreateSecret", Resource: "*"}`), "", createSecret(smtypes.Tag{Key: aws.String("a"), Value: aws.String("b")}), user + "secretsmanager:TagResource on resource: dev-new because no identity-based policy allows the secretsmanager:TagResource action"},
 		"an explicit deny":                   {statements(readSecret, decrypt, `{Effect: Deny, Action: "secretsmanager:*", Resource: "*"}`), "", getSecret("dev-key"), user + "secretsmanager:GetSecretValue on resource: dev-key with an explicit deny in an identity-based policy"},
 		"an event of the wrong source":       {statements(`{Effect: Allow, Action: "events:PutEvents", Resource: !GetAtt Bus.Arn, Condition: {StringEquals: {"events:source": rekey}}}`), "", putEvent("forged"), user + "events:PutEvents on resource: arn:aws:events:us-east-1:123456789012:event-bus/dev-bus because no identity-based policy allows the events:PutEvents action"},

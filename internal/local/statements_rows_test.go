@@ -188,6 +188,16 @@ func (j *judge) keyRows() map[string]row {
 			viaService: "secretsmanager.us-east-1.amazonaws.com", "kms:CallerAccount": Account, inContext: j.secret(tt.secret),
 		}}, near}
 	}
+	for _, who := range []string{"AdminRole", "arn:aws:iam::" + Account + ":role/deployer"} {
+		for _, operation := range []string{"GenerateDataKey", "Decrypt"} {
+			rows[operation+" is tried before a secret of "+who+" gets the key"] = row{call{who: who, action: "kms:" + operation, resource: j.arn("Key"), keys: keys{
+				viaService: "secretsmanager.us-east-1.amazonaws.com", "kms:CallerAccount": Account, inContext: "RequestToValidateKeyAccess",
+			}}, map[string]change{
+				"through another service": with(viaService, "ssm.us-east-1.amazonaws.com"), "by itself": without(viaService),
+				"from another account": with("kms:CallerAccount", "111111111111"), "by who makes no secret": by("LoginRole"),
+			}}
+		}
+	}
 	rows["an administrator looks after the key"] = row{call{who: "arn:aws:iam::" + Account + ":role/admin", action: "kms:ScheduleKeyDeletion", resource: j.arn("Key")}, map[string]change{
 		"and decrypts": doing("kms:Decrypt"), "and grants": doing("kms:CreateGrant"), "and encrypts": doing("kms:Encrypt"),
 	}}

@@ -28,6 +28,27 @@ func (s *Service) mayUse(c *wire.Call, keyID string, use wire.KMSUse) error {
 	return wire.Unmodelled("AccessDeniedException", "Access to KMS is not allowed")
 }
 
+// noVersion stands in the encryption context where Secrets Manager tries a
+// key. AWS documents it as the version's id; key policies of others have it as
+// the secret's ARN too, which is what a policy by ARN has to know.
+const noVersion = "RequestToValidateKeyAccess"
+
+// tryKey makes a data key and decrypts it, as Secrets Manager does before a
+// secret gets another key than the account's: who may not do both gets none.
+func (s *Service) tryKey(c *wire.Call, keyID string) error {
+	if keyID == "" {
+		return nil
+	}
+	for _, operation := range []string{"GenerateDataKey", "Decrypt"} {
+		use := s.kmsUse(operation, keyID, noVersion, noVersion)
+		if err := s.mayUse(c, keyID, use); err != nil {
+			return err
+		}
+		c.KMS = append(c.KMS, use)
+	}
+	return nil
+}
+
 // Facts are what policies ask of a secret.
 type Facts struct {
 	// ARN of the secret. Where there is none of that name, it ends in six

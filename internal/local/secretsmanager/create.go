@@ -57,6 +57,9 @@ func (s *Service) createSecret(_ context.Context, c *wire.Call, in *createInput)
 	if e := s.find(in.Name); e != nil {
 		return recreated(e, in, val)
 	}
+	if err := s.tryKey(c, in.KMSKeyID); err != nil {
+		return nil, err
+	}
 	arn := s.arnPrefix + in.Name + "-" + suffix()
 	use := s.kmsUse("GenerateDataKey", in.KMSKeyID, arn, in.ClientRequestToken)
 	if val != nil {

@@ -61,7 +61,7 @@ func TestCallsTellTheTrailWhatTheyDid(t *testing.T) {
 	if _, err := b.UpdateSecret(t.Context(), &sdk.UpdateSecretInput{SecretId: aws.String("db"), KmsKeyId: aws.String("alias/mine")}); err != nil {
 		t.Fatal(err)
 	}
-	wantUses := []string{"Decrypt " + tokenB, "GenerateDataKey " + tokenB, "Decrypt " + tokenA, "GenerateDataKey " + tokenA}
+	wantUses := []string{"GenerateDataKey RequestToValidateKeyAccess", "Decrypt RequestToValidateKeyAccess", "Decrypt " + tokenB, "GenerateDataKey " + tokenB, "Decrypt " + tokenA, "GenerateDataKey " + tokenA}
 	if diff := cmp.Diff(wantUses, uses(b.heard.last(t, "UpdateSecret").KMS)); diff != "" {
 		t.Errorf("KMS of UpdateSecret with a new key (-want +got):\n%s", diff)
 	}

@@ -44,6 +44,9 @@ func (s *Service) updateSecret(_ context.Context, c *wire.Call, in *updateInput)
 	}
 	rekeyed := in.KMSKeyID != nil && *in.KMSKeyID != st.KMSKeyID
 	if rekeyed {
+		if err := s.tryKey(c, *in.KMSKeyID); err != nil {
+			return nil, err
+		}
 		if err := s.noteReencryption(c, st, *in.KMSKeyID); err != nil {
 			return nil, err
 		}
