@@ -39,10 +39,10 @@ them.`,
   rekey cost --secrets 3 --calls 10000 --environments 30 --secrets-each 2`,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.cost(cmd, f, args) },
 	}
-	cmd.Flags().IntVar(&f.usage.Secrets, "secrets", 0, "number of secrets (default: those of the stage)")
-	cmd.Flags().IntVar(&f.usage.Replicas, "replicas", 0, "number of their replicas in other Regions (default: those of the stage)")
-	cmd.Flags().Float64Var(&f.usage.Calls, "calls", 0, "calls of Secrets Manager in a month (default: counted in the trail)")
-	cmd.Flags().Float64Var(&f.usage.Rotations, "rotations", 0, "rotations in a month (default: one of each secret that rotates)")
+	cmd.Flags().IntVar(&f.usage.Secrets, "secrets", 0, "number of secrets (default those of the stage)")
+	cmd.Flags().IntVar(&f.usage.Replicas, "replicas", 0, "number of their replicas in other Regions (default those of the stage)")
+	cmd.Flags().Float64Var(&f.usage.Calls, "calls", 0, "calls of Secrets Manager in a month (default counted in the trail)")
+	cmd.Flags().Float64Var(&f.usage.Rotations, "rotations", 0, "rotations in a month (default one of each secret that rotates)")
 	cmd.Flags().IntVar(&f.usage.Environments, "environments", 0, "consumers: processes, and warm environments of functions")
 	cmd.Flags().IntVar(&f.usage.Processes, "processes", 0, "those of the consumers that listen to a queue")
 	cmd.Flags().IntVar(&f.usage.Each, "secrets-each", 1, "how many secrets a consumer reads")

@@ -27,7 +27,7 @@ func (a *app) demoCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&templateFile, "template", "", "template to run in place of the built-in template.yaml, such as one with a permission less")
-	cmd.Flags().StringVar(&reportPath, "report", "", "path of the HTML report (default: in a new temporary folder)")
+	cmd.Flags().StringVar(&reportPath, "report", "", "path of the HTML report (default in a new temporary folder)")
 	cmd.Flags().BoolVar(&verbose, "verbose", false, "show what the functions print")
 	return cmd
 }

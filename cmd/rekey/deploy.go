@@ -33,8 +33,8 @@ type stackFlags struct {
 }
 
 func (f *stackFlags) register(cmd *cobra.Command, what string) {
-	cmd.Flags().StringVar(&f.name, "stack", "", "name of the stack (default: rekey-STAGE)")
-	cmd.Flags().StringVar(&f.region, "region", "", "AWS Region (default: as the aws CLI has it)")
+	cmd.Flags().StringVar(&f.name, "stack", "", "name of the stack (default rekey-STAGE)")
+	cmd.Flags().StringVar(&f.region, "region", "", "AWS Region (default as the aws CLI has it)")
 	cmd.Flags().StringVar(&f.profile, "profile", "", "profile of the AWS configuration")
 	cmd.Flags().BoolVarP(&f.yes, "yes", "y", false, what)
 }
@@ -112,7 +112,7 @@ Replacing or removing a secret, a key or a table is refused without
 	}
 	f.register(cmd, "change without asking")
 	cmd.Flags().StringVar(&f.template, "template", "", "template to deploy in place of the built-in template.yaml")
-	cmd.Flags().StringVar(&f.artifacts, "artifacts", "", "folder with the functions built already, such as dist after make build (default: build them of the source)")
+	cmd.Flags().StringVar(&f.artifacts, "artifacts", "", "folder with the functions built already, such as dist after make build (default build them of the source)")
 	cmd.Flags().StringArrayVar(&f.parameters, "parameter", nil, "NAME=VALUE of a parameter of the template; may be repeated")
 	cmd.Flags().StringVar(&f.parameterFile, "parameter-file", "", "file with lines NAME=VALUE")
 	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "say what would change, and change nothing")

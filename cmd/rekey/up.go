@@ -45,10 +45,10 @@ func (a *app) upCommand() *cobra.Command {
 	}
 	cmd.Flags().IntVar(&f.stack.Port, "port", 4566, "port of the AWS endpoint; 0 takes a free one")
 	cmd.Flags().IntVar(&f.stack.APIPort, "api-port", 8400, "port of the HTTP API; 0 takes a free one")
-	cmd.Flags().StringVar(&f.stack.StateDir, "state", "", "folder that keeps everything over restarts, encrypted (default: in memory)")
-	cmd.Flags().StringVar(&f.passphrase, "passphrase-file", "", "file with the passphrase of the state, which then takes the place of a key file (default: REKEY_PASSPHRASE, or asked for)")
+	cmd.Flags().StringVar(&f.stack.StateDir, "state", "", "folder that keeps everything over restarts, encrypted (default in memory)")
+	cmd.Flags().StringVar(&f.passphrase, "passphrase-file", "", "file with the passphrase of the state, which then takes the place of a key file (default REKEY_PASSPHRASE, or asked for)")
 	cmd.Flags().DurationVar(&f.stack.TrailDelay, "trail-delay", 0, "how old an event is before LookupEvents tells of it; on AWS that is minutes")
-	cmd.Flags().StringArrayVar(&f.stack.AdminTokens, "admin-token", nil, "token that the admin API takes; may be given twice (default: REKEY_ADMIN_TOKEN, or a new one)")
+	cmd.Flags().StringArrayVar(&f.stack.AdminTokens, "admin-token", nil, "token that the admin API takes; may be given twice (default REKEY_ADMIN_TOKEN, or a new one)")
 	cmd.Flags().StringVar(&f.readyFile, "ready-file", "", "file that is written, as JSON, once everything is ready")
 	cmd.Flags().BoolVar(&f.stack.NoDatabase, "no-database", false, "leave PostgreSQL out")
 	cmd.Flags().StringVar(&f.iam, "iam", "on", "off lets the functions do what their policies do not allow")
