@@ -2,9 +2,11 @@ package deploy_test
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -43,4 +45,39 @@ func names(pattern *regexp.Regexp, text []byte) []string {
 	}
 	slices.Sort(all)
 	return all
+}
+
+var costLine = regexp.MustCompile(`(?m)^\| (\d+) (secrets|key|alarms on (\d+) metrics|metrics|dashboard)[^|]*\| ([\d.]+) \|$`)
+
+// TestTheCostOfAStageCountsTheTemplate compares the table of
+// docs/getting-started.md with the template, and adds it up. The metrics are
+// those that functions write, which no template says.
+func TestTheCostOfAStageCountsTheTemplate(t *testing.T) {
+	t.Parallel()
+	doc, err := os.ReadFile("../../docs/getting-started.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	made := func(kind string) int {
+		return len(regexp.MustCompile(`(?m)^    Type: AWS::`+kind+`$`).FindAll(rekey.Template, -1))
+	}
+	// An alarm on a sum is paid for by each metric in it.
+	alarms, summed := made("CloudWatch::Alarm"), bytes.Count(rekey.Template, []byte("MetricStat: "))
+	watched := strconv.Itoa(alarms - 1 + summed)
+	want := map[string]int{
+		"secrets": made("SecretsManager::Secret"), "key": made("KMS::Key"), "dashboard": made("CloudWatch::Dashboard"),
+		"alarms on " + watched + " metrics": alarms, "metrics": 11,
+	}
+	got, cents := map[string]int{}, 0
+	for _, m := range costLine.FindAllSubmatch(doc, -1) {
+		got[string(m[2])], _ = strconv.Atoi(string(m[1]))
+		each, _ := strconv.Atoi(string(bytes.ReplaceAll(m[4], []byte("."), nil)))
+		cents += each
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("what the template makes (-) and what docs/getting-started.md counts (+):\n%s", diff)
+	}
+	if total := fmt.Sprintf("| together | %d.%02d |", cents/100, cents%100); !bytes.Contains(doc, []byte(total)) {
+		t.Errorf("docs/getting-started.md lacks %q, which is the sum of its lines", total)
+	}
 }

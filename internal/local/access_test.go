@@ -93,6 +93,11 @@ func getSecret(id string) call {
 	}
 }
 
+func getCurrent(t *testing.T, cfg aws.Config, _ *local.Engine) error {
+	_, err := secretsmanager.NewFromConfig(cfg).GetSecretValue(t.Context(), &secretsmanager.GetSecretValueInput{SecretId: aws.String("dev-key"), VersionStage: aws.String("AWSCURRENT")})
+	return err
+}
+
 func putSecret(t *testing.T, cfg aws.Config, _ *local.Engine) error {
 	_, err := secretsmanager.NewFromConfig(cfg).PutSecretValue(t.Context(), &secretsmanager.PutSecretValueInput{SecretId: aws.String("dev-key"), SecretString: aws.String("w")})
 	return err
@@ -190,7 +195,8 @@ func TestCallsAreRefusedInAWSsWords(t *testing.T) {
 		"a key for another secret":           {statements(readSecret, strings.Replace(decrypt, "}", `, Condition: {StringEquals: {"kms:EncryptionContext:SecretARN": !Ref Other}}}`, 1)), "", getSecret("dev-key"), "AccessDeniedException: Access to KMS is not allowed"},
 		"a value that is written":            {statements(`{Effect: Allow, Action: "secretsmanager:PutSecretValue", Resource: !Ref Secret}`, decrypt), "", putSecret, "AccessDeniedException: Access to KMS is not allowed"},
 		"a value, with a data key":           {statements(`{Effect: Allow, Action: ["secretsmanager:PutSecretValue", "kms:GenerateDataKey"], Resource: "*"}`), "", putSecret, ""},
-		"the current version":                {statements(strings.Replace(readSecret, "}", `, Condition: {StringEquals: {"secretsmanager:VersionStage": AWSCURRENT}}}`, 1), decrypt), "", getSecret("dev-key"), ""},
+		"the current version":                {statements(strings.Replace(readSecret, "}", `, Condition: {StringEquals: {"secretsmanager:VersionStage": AWSCURRENT}}}`, 1), decrypt), "", getCurrent, ""},
+		"the version of no label":            {statements(strings.Replace(readSecret, "}", `, Condition: {StringEquals: {"secretsmanager:VersionStage": AWSCURRENT}}}`, 1), decrypt), "", getSecret("dev-key"), user + "secretsmanager:GetSecretValue on resource: dev-key because no identity-based policy allows the secretsmanager:GetSecretValue action"},
 		"a secret by its tag":                {statements(`{Effect: Allow, Action: "secretsmanager:GetSecretValue", Resource: "*", Condition: {StringEquals: {"aws:ResourceTag/team": pay}}}`, decrypt), "", getSecret("dev-key"), ""},
 		"a secret without the tag":           {statements(`{Effect: Allow, Action: "secretsmanager:GetSecretValue", Resource: "*", Condition: {StringEquals: {"aws:ResourceTag/team": pay}}}`), "", getSecret("dev-other"), user + "secretsmanager:GetSecretValue on resource: dev-other because no identity-based policy allows the secretsmanager:GetSecretValue action"},
 		"an action that knows no resource":   {statements(`{Effect: Allow, Action: "secretsmanager:*", Resource: !Ref Secret}`), "", listSecrets, user + "secretsmanager:ListSecrets because no identity-based policy allows the secretsmanager:ListSecrets action"},

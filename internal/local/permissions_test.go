@@ -212,7 +212,7 @@ func (p permission) use(t *testing.T, e *local.Engine, all map[int][]permission)
 		}
 	case "kms":
 		for _, id := range p.secrets(all, "GetSecretValue") {
-			_, _ = post(t, e, key, "secretsmanager.GetSecretValue", map[string]any{"SecretId": id})
+			_, _ = post(t, e, key, "secretsmanager.GetSecretValue", map[string]any{"SecretId": id, "VersionStage": "AWSCURRENT"})
 		}
 		if operation == "GenerateDataKey" {
 			for _, id := range p.secrets(all, "PutSecretValue") {

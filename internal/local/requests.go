@@ -154,7 +154,6 @@ func (a *asked) secrets() {
 // secret adds a request about one secret.
 func (a *asked) secret(action, id string, in *secretInput) {
 	facts := a.engine.Secrets.Facts(id)
-	operation := a.call.Operation
 	a.about(action, facts.ARN, id, func(context iam.Context) {
 		for key, value := range facts.Tags {
 			context.Set("aws:ResourceTag/"+key, value)
@@ -163,16 +162,14 @@ func (a *asked) secret(action, id string, in *secretInput) {
 		context.SetText("secretsmanager:SecretId", facts.ARN)
 		context.SetText("secretsmanager:SecretPrimaryRegion", Region)
 		context.SetText("secretsmanager:resource/AllowRotationLambdaArn", facts.LambdaARN)
-		in.set(context, operation)
+		in.set(context)
 	})
 }
 
-// set adds the condition keys that come from the request. A read without a
-// version asks for the one with AWSCURRENT.
-func (in *secretInput) set(context iam.Context, operation string) {
-	if operation == "GetSecretValue" && in.VersionID == "" && in.VersionStage == "" {
-		in.VersionStage = "AWSCURRENT"
-	}
+// set adds the condition keys that come from the request, as AWS documents
+// them: a read that names no label has no VersionStage, although it gets the
+// version with AWSCURRENT.
+func (in *secretInput) set(context iam.Context) {
 	for key, value := range map[string]string{
 		"Name": in.Name, "Description": in.Description, "KmsKeyId": in.KMSKeyID,
 		"RotationLambdaARN": in.RotationLambdaARN, "VersionId": in.VersionID, "VersionStage": in.VersionStage,
