@@ -23,8 +23,13 @@ type Secret struct {
 }
 
 // VersionWith returns the version that carries a label, or an empty string.
-func (s Secret) VersionWith(label string) string {
-	for version, labels := range s.Versions {
+func (s Secret) VersionWith(label string) string { return VersionWith(s.Versions, label) }
+
+// VersionWith returns the version that carries a label, or an empty string,
+// among staging labels by version id, as DescribeSecret answers with them in
+// VersionIdsToStages. Secrets Manager has a label on one version at most.
+func VersionWith(versions map[string][]string, label string) string {
+	for version, labels := range versions {
 		if slices.Contains(labels, label) {
 			return version
 		}

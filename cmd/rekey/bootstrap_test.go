@@ -14,6 +14,7 @@ import (
 
 	"github.com/rekey-go/rekey"
 	"github.com/rekey-go/rekey/internal/stack"
+	"github.com/rekey-go/rekey/rotation"
 )
 
 // TestTheBootstrapBinariesAreTheSameFunctions runs two functions as AWS Lambda
@@ -61,7 +62,7 @@ func TestTheBootstrapBinariesAreTheSameFunctions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := versionWith(about.VersionIdsToStages, "AWSCURRENT")
+	want := rotation.VersionWith(about.VersionIdsToStages, rotation.LabelCurrent)
 	if got := fetch(t, s, http.MethodGet, "/protected", ""); !strings.HasPrefix(got, "200 ") || !strings.Contains(got, want) {
 		t.Errorf("GET /protected: %s, want 200 and version %s", got, want)
 	}

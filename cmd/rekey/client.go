@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -138,16 +137,6 @@ func (a *app) secretID(name string) string {
 
 // logical is a secret's name without its stage.
 func (a *app) logical(name string) string { return strings.TrimPrefix(name, a.stage+"-") }
-
-// versionWith is the version that carries a label, or an empty string.
-func versionWith(versions map[string][]string, label string) string {
-	for version, labels := range versions {
-		if slices.Contains(labels, label) {
-			return version
-		}
-	}
-	return ""
-}
 
 // short is the part of a version id that people compare.
 func short(version string) string {

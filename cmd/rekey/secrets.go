@@ -15,6 +15,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+
+	"github.com/rekey-go/rekey/rotation"
 )
 
 // secretRow is what list tells of a secret.
@@ -46,7 +48,7 @@ func (a *app) listCommand() *cobra.Command {
 			for _, s := range secrets {
 				rows = append(rows, secretRow{
 					Name: a.logical(aws.ToString(s.Name)), ARN: aws.ToString(s.ARN), Description: aws.ToString(s.Description),
-					CurrentVersion: versionWith(s.SecretVersionsToStages, "AWSCURRENT"), Rotates: aws.ToBool(s.RotationEnabled),
+					CurrentVersion: rotation.VersionWith(s.SecretVersionsToStages, rotation.LabelCurrent), Rotates: aws.ToBool(s.RotationEnabled),
 					LastRotated: s.LastRotatedDate, NextRotation: s.NextRotationDate,
 				})
 			}

@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/spf13/cobra"
 
+	"github.com/rekey-go/rekey/rotation"
 	"github.com/rekey-go/rekey/runtime/bulletin"
 )
 
@@ -83,7 +84,7 @@ func (a *app) status(ctx context.Context, client *secretsmanager.Client, board *
 	}
 	s := secretStatus{
 		Name: a.logical(aws.ToString(about.Name)), ARN: aws.ToString(about.ARN), Versions: about.VersionIdsToStages,
-		CurrentVersion: versionWith(about.VersionIdsToStages, "AWSCURRENT"), Rotates: aws.ToBool(about.RotationEnabled),
+		CurrentVersion: rotation.VersionWith(about.VersionIdsToStages, rotation.LabelCurrent), Rotates: aws.ToBool(about.RotationEnabled),
 		LastRotated: about.LastRotatedDate, NextRotation: about.NextRotationDate, Consumers: []consumerStatus{},
 	}
 	leases, err := board.Leases(ctx, s.ARN)
@@ -139,7 +140,7 @@ func printStatus(w io.Writer, all []secretStatus) {
 				laggards++
 			}
 		}
-		pending := versionWith(s.Versions, "AWSPENDING")
+		pending := rotation.VersionWith(s.Versions, rotation.LabelPending)
 		if pending == s.CurrentVersion {
 			pending = ""
 		}

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/rekey-go/rekey/audit"
+	"github.com/rekey-go/rekey/rotation"
 	"github.com/rekey-go/rekey/runtime/bulletin"
 )
 
@@ -143,7 +144,7 @@ func (h *Handler) ask(ctx context.Context, id string) (*detail, error) {
 	}
 	d := &detail{
 		summary: f.summary(f.promoted(versions), past.byARN[f.arn]), ARN: f.arn,
-		Versions: versionsOf(versions), Timeline: timeline(f.name, past.byARN[f.arn], versionWith(f.versions, labelCurrent)), at: time.Now(),
+		Versions: versionsOf(versions), Timeline: timeline(f.name, past.byARN[f.arn], rotation.VersionWith(f.versions, labelCurrent)), at: time.Now(),
 	}
 	d.Consumers = h.holders(ctx, f.arn, d.Labels[labelCurrent].VersionID)
 	if d.Consumers == nil {
@@ -158,7 +159,7 @@ func (h *Handler) ask(ctx context.Context, id string) (*detail, error) {
 // promoted is when the current version became so: by a rotation, or when it was
 // stored. It saves a read of the board, which is of all secrets.
 func (f facts) promoted(versions []types.SecretVersionsListEntry) bulletin.Entry {
-	e := bulletin.Entry{VersionID: versionWith(f.versions, labelCurrent), At: aws.ToTime(f.rotated)}
+	e := bulletin.Entry{VersionID: rotation.VersionWith(f.versions, labelCurrent), At: aws.ToTime(f.rotated)}
 	for _, v := range versions {
 		if created := aws.ToTime(v.CreatedDate); aws.ToString(v.VersionId) == e.VersionID && created.After(e.At) {
 			e.At = created

@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"github.com/rekey-go/rekey/internal/supply"
+	"github.com/rekey-go/rekey/rotation"
 )
 
 const rotateFailed = "Failed to rotate secret"
@@ -70,7 +71,7 @@ func (h *Handler) rotate(ctx context.Context, about *secretsmanager.DescribeSecr
 			return "", false, err
 		}
 		return aws.ToString(out.VersionId), false, nil
-	case aws.ToString(about.RotationLambdaARN) == "" || versionWith(about.VersionIdsToStages, labelCurrent) == "":
+	case aws.ToString(about.RotationLambdaARN) == "" || rotation.VersionWith(about.VersionIdsToStages, labelCurrent) == "":
 		version, err = h.put(ctx, aws.ToString(about.ARN), value, token, false)
 		return version, true, err
 	default:
@@ -203,8 +204,8 @@ func (h *Handler) cancelRotation(c *call) (*answer, error) {
 	if err != nil {
 		return &answer{http.StatusOK, out}, nil //nolint:nilerr // it is cancelled all the same.
 	}
-	pending := versionWith(about.VersionIdsToStages, labelPending)
-	if pending != versionWith(about.VersionIdsToStages, labelCurrent) {
+	pending := rotation.VersionWith(about.VersionIdsToStages, labelPending)
+	if pending != rotation.VersionWith(about.VersionIdsToStages, labelCurrent) {
 		c.version, out.PendingVersionID = pending, pending
 		out.Next = fmt.Sprintf("rekey doctor %s shows which value the target accepts; %s", c.name, out.Next)
 	}

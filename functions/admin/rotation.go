@@ -129,7 +129,7 @@ func (h *Handler) rotationOf(ctx context.Context, name, id, version string) (rot
 		return rotationState{}, err
 	}
 	labels := about.VersionIdsToStages
-	current, pending := versionWith(labels, labelCurrent), versionWith(labels, labelPending)
+	current, pending := rotation.VersionWith(labels, labelCurrent), rotation.VersionWith(labels, labelPending)
 	if version == "" {
 		version = pending
 	}
@@ -159,14 +159,4 @@ func (h *Handler) rotationOf(ctx context.Context, name, id, version string) (rot
 	}
 	state.Consumers = h.holders(ctx, aws.ToString(about.ARN), current).counted()
 	return state, nil
-}
-
-// versionWith is the version that carries a label, or an empty string.
-func versionWith(versions map[string][]string, label string) string {
-	for version, labels := range versions {
-		if slices.Contains(labels, label) {
-			return version
-		}
-	}
-	return ""
 }

@@ -136,7 +136,7 @@ func (s *System) look(ctx context.Context, touched audit.Touched) (Secret, error
 		return out, fmt.Errorf("describing %s: %w", id, err)
 	}
 	out.Name, out.ARN, out.Function = aws.ToString(about.Name), aws.ToString(about.ARN), aws.ToString(about.RotationLambdaARN)
-	out.Current = withLabel(about, rotation.LabelCurrent)
+	out.Current = rotation.VersionWith(about.VersionIdsToStages, rotation.LabelCurrent)
 	if touched.Reads > 0 {
 		s.examine(ctx, &out, about)
 	}
@@ -192,7 +192,7 @@ func (s *System) behind(ctx context.Context, arn string) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("describing %s: %w", arn, err)
 	}
-	current := withLabel(about, rotation.LabelCurrent)
+	current := rotation.VersionWith(about.VersionIdsToStages, rotation.LabelCurrent)
 	return s.leased(ctx, arn, func(version string) bool { return version != current })
 }
 

@@ -155,19 +155,9 @@ func isDenied(err error) bool {
 	return ok && strings.HasPrefix(api.ErrorCode(), "AccessDenied")
 }
 
-// withLabel is the version that carries a label, or an empty string.
-func withLabel(about *secretsmanager.DescribeSecretOutput, label string) string {
-	for version, labels := range about.VersionIdsToStages {
-		if slices.Contains(labels, label) {
-			return version
-		}
-	}
-	return ""
-}
-
 // underWay is the version of a rotation that is not complete, or empty.
 func underWay(about *secretsmanager.DescribeSecretOutput) string {
-	version := withLabel(about, rotation.LabelPending)
+	version := rotation.VersionWith(about.VersionIdsToStages, rotation.LabelPending)
 	labels := about.VersionIdsToStages[version]
 	if slices.Contains(labels, rotation.LabelCurrent) || slices.Contains(labels, rotation.LabelPrevious) {
 		return ""

@@ -275,7 +275,7 @@ func (r *runner) rotate(ctx context.Context, s *Secret, f *fact) error {
 		case token:
 			return r.follow(ctx, s, token)
 		case "":
-			f.From = withLabel(about, rotation.LabelCurrent)
+			f.From = rotation.VersionWith(about.VersionIdsToStages, rotation.LabelCurrent)
 			if err := r.start(ctx, s, about, token); err == nil {
 				return r.follow(ctx, s, token)
 			} else if !isInTheWay(err) {
@@ -408,7 +408,7 @@ func (r *runner) byHand(ctx context.Context, s *Secret) (string, error) {
 	if err != nil {
 		return Failed, err
 	}
-	current := withLabel(about, rotation.LabelCurrent)
+	current := rotation.VersionWith(about.VersionIdsToStages, rotation.LabelCurrent)
 	if current == "" || current == s.Current {
 		return ByHand, nil
 	}
