@@ -54,6 +54,41 @@ func TestTheTemplateIsNoWiderThanItMustBe(t *testing.T) {
 	}
 }
 
+// TestWhoPutsBackIntoItsOwnQueueIsNotStopped is about Lambda's detection of
+// loops: the SDK passes on the trace of what invoked the function, and after
+// about 16 times Lambda drops the message, or leaves it to the dead letters.
+func TestWhoPutsBackIntoItsOwnQueueIsNotStopped(t *testing.T) {
+	t.Parallel()
+	if got := stoppedLoops(resourcesOf(t, string(rekey.Template))); len(got) > 0 {
+		t.Errorf("%v: a function that sends to the queue it is invoked by needs RecursiveLoop: Allow", got)
+	}
+	const stopped = `Resources: {F: {Type: AWS::Serverless::Function, Properties: {
+		Environment: {Variables: {QUEUE: !Ref Q}}, Events: {E: {Type: SQS, Properties: {Queue: !GetAtt Q.Arn}}}}}}`
+	if got := stoppedLoops(resourcesOf(t, strings.ReplaceAll(stopped, "\t", " "))); len(got) == 0 {
+		t.Errorf("nothing is found in %s", stopped)
+	}
+}
+
+func stoppedLoops(resources map[string]any) (stopped []string) {
+	for id, p := range ofTypes(resources, "AWS::Serverless::Function") {
+		environment, _ := p["Environment"].(map[string]any)
+		variables, _ := environment["Variables"].(map[string]any)
+		events, _ := p["Events"].(map[string]any)
+		for _, e := range events {
+			event, _ := e.(map[string]any)
+			source, _ := event["Properties"].(map[string]any)
+			queue, _ := source["Queue"].(string)
+			own, _, _ := strings.Cut(queue, ".")
+			for _, value := range variables {
+				if own != "" && value == own && p["RecursiveLoop"] != "Allow" {
+					stopped = append(stopped, id)
+				}
+			}
+		}
+	}
+	return stopped
+}
+
 func resourcesOf(t *testing.T, template string) map[string]any {
 	t.Helper()
 	var all struct {
