@@ -27,7 +27,14 @@ var (
 	_ Strategy = AlternatingUsers{}
 	_ Retirer  = AlternatingUsers{}
 	_ Prober   = AlternatingUsers{}
+	_ Namer    = AlternatingUsers{}
 )
+
+// NameAlternatingUsers is what operators call [AlternatingUsers]: the word of the tag rekey:strategy.
+const NameAlternatingUsers = "alternating-users"
+
+// Name is [NameAlternatingUsers].
+func (AlternatingUsers) Name() string { return NameAlternatingUsers }
 
 // Create makes a new password for the other user.
 func (s AlternatingUsers) Create(ctx context.Context, c Change, supplied Value) (Value, error) {

@@ -24,7 +24,14 @@ var (
 	_ Strategy = DualPassword{}
 	_ Retirer  = DualPassword{}
 	_ Prober   = DualPassword{}
+	_ Namer    = DualPassword{}
 )
+
+// NameDualPassword is what operators call [DualPassword]: the word of the tag rekey:strategy.
+const NameDualPassword = "dual-password"
+
+// Name is [NameDualPassword].
+func (DualPassword) Name() string { return NameDualPassword }
 
 // Create makes a new password for the same user.
 func (s DualPassword) Create(_ context.Context, c Change, supplied Value) (Value, error) {

@@ -110,6 +110,33 @@ func (b *bench) must(t *testing.T, token string, steps ...rotation.Step) {
 	}
 }
 
+func TestADryRunCallsTheStrategyAsItsTagDoes(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	for name, tt := range map[string]struct {
+		strategy rotation.Strategy
+		err      error
+		want     string
+	}{
+		"a single user":              {strategy: rotation.SingleUser{Database: b.server}, want: "single-user"},
+		"alternating users":          {strategy: rotation.AlternatingUsers{Database: b.server}, want: "alternating-users"},
+		"dual passwords":             {strategy: rotation.DualPassword{Database: b.server}, want: "dual-password"},
+		"one that has no name":       {strategy: unnamed{b.strategy}, want: "rotation_test.unnamed"},
+		"none that would fit at all": {err: rotation.ErrConfiguration, want: ""},
+	} {
+		choose := func(context.Context, rotation.Secret, rotation.Value) (rotation.Strategy, error) {
+			return tt.strategy, tt.err
+		}
+		p, err := rotation.Plan(t.Context(), b.store, choose, "db")
+		if err != nil || p.Strategy != tt.want {
+			t.Errorf("%s: the strategy is %q, %v, want %q", name, p.Strategy, err, tt.want)
+		}
+	}
+}
+
+// unnamed is a strategy of somebody's own, without a name and without a plan.
+type unnamed struct{ rotation.Strategy }
+
 func TestADryRunChangesNothingAndSaysWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {

@@ -35,8 +35,10 @@ type RightsSession interface {
 
 // A Preview is the dry run of a rotation.
 type Preview struct {
-	Name     string  `json:"name"`
-	ARN      string  `json:"arn"`
+	Name string `json:"name"`
+	ARN  string `json:"arn"`
+	// Strategy is what the secret's strategy is called, see [Namer]; of one
+	// without a name, its type. It is empty where none fits the value.
 	Strategy string  `json:"strategy"`
 	Checks   []Check `json:"checks"`
 	// OK says that no check failed.
@@ -58,19 +60,25 @@ func Plan(ctx context.Context, store Store, choose Chooser, secretID string) (Pr
 	unlabelled, listErr := store.Unlabelled(ctx, secretID)
 	p.check("there is room for a version", fmt.Sprintf("%d of 100 versions", len(unlabelled)+len(secret.Versions)), room(len(unlabelled)+len(secret.Versions), listErr))
 	if err == nil {
-		var strategy Strategy
-		strategy, err = choose(ctx, secret, current)
-		p.Strategy = fmt.Sprintf("%T", strategy)
-		p.check("the strategy fits the value", p.Strategy, err)
-		if planner, ok := strategy.(Planner); ok && err == nil {
-			p.Checks = append(p.Checks, planner.Plan(ctx, Change{Secret: secret, Current: current, Store: store})...)
-		}
+		p.strategy(ctx, choose, Change{Secret: secret, Current: current, Store: store})
 	}
 	p.OK = true
 	for _, c := range p.Checks {
 		p.OK = p.OK && c.OK
 	}
 	return p, nil
+}
+
+// strategy checks that there is one, and what it needs.
+func (p *Preview) strategy(ctx context.Context, choose Chooser, c Change) {
+	s, err := choose(ctx, c.Secret, c.Current)
+	if err == nil {
+		p.Strategy = nameOf(s)
+	}
+	p.check("the strategy fits the value", p.Strategy, err)
+	if planner, ok := s.(Planner); ok && err == nil {
+		p.Checks = append(p.Checks, planner.Plan(ctx, c)...)
+	}
 }
 
 func enabled(s Secret) error {

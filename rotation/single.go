@@ -22,7 +22,14 @@ var (
 	_ Restorer = SingleUser{}
 	_ Retirer  = SingleUser{}
 	_ Prober   = SingleUser{}
+	_ Namer    = SingleUser{}
 )
+
+// NameSingleUser is what operators call [SingleUser]: the word of the tag rekey:strategy.
+const NameSingleUser = "single-user"
+
+// Name is [NameSingleUser].
+func (SingleUser) Name() string { return NameSingleUser }
 
 // Create makes a new password for the same user.
 func (s SingleUser) Create(_ context.Context, c Change, supplied Value) (Value, error) {

@@ -54,6 +54,21 @@ type Strategy interface {
 	Test(ctx context.Context, c Change) error
 }
 
+// A Namer is a [Strategy] that has a name.
+type Namer interface {
+	// Name is what operators call the strategy: the word of the tag
+	// rekey:strategy, such as "single-user".
+	Name() string
+}
+
+// nameOf is what operators call a strategy; of one without a name, its type.
+func nameOf(s Strategy) string {
+	if named, ok := s.(Namer); ok {
+		return named.Name()
+	}
+	return fmt.Sprintf("%T", s)
+}
+
 // A Restorer is a [Strategy] whose Set takes c.Current out of use.
 type Restorer interface {
 	// Restore makes the database or service accept c.Current again. It is

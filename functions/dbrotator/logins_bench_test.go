@@ -38,8 +38,8 @@ func BenchmarkLogins(b *testing.B) {
 	for name, run := range map[string]func(*testing.B) *load{
 		"postgres/single-user":       postgresSingle,
 		"postgres/alternating-users": postgresAlternating,
-		"mariadb/dual-password":      func(b *testing.B) *load { return mariadb(b, strategy.DualPassword) },
-		"mariadb/alternating-users":  func(b *testing.B) *load { return mariadb(b, strategy.AlternatingUsers) },
+		"mariadb/dual-password":      func(b *testing.B) *load { return mariadb(b, rotation.NameDualPassword) },
+		"mariadb/alternating-users":  func(b *testing.B) *load { return mariadb(b, rotation.NameAlternatingUsers) },
 	} {
 		b.Run(name, func(b *testing.B) {
 			l := run(b)
@@ -165,7 +165,7 @@ func (l *load) rotate(b *testing.B) {
 // postgresSingle is a load through pools that climb the ladder.
 func postgresSingle(b *testing.B) *load {
 	b.Helper()
-	l := postgres(b, strategy.SingleUser)
+	l := postgres(b, rotation.NameSingleUser)
 	l.newLogin = func(b *testing.B, client *secrets.Client) func(context.Context) error {
 		b.Helper()
 		pool, err := secretspgx.NewPool(client, l.secret, secretspgx.FromEnv(l.getenv), func(o *secretspgx.Options) {
@@ -190,7 +190,7 @@ func postgresSingle(b *testing.B) *load {
 // postgresAlternating is a load without a ladder.
 func postgresAlternating(b *testing.B) *load {
 	b.Helper()
-	l := postgres(b, strategy.AlternatingUsers)
+	l := postgres(b, rotation.NameAlternatingUsers)
 	l.overlap = true
 	l.newLogin = func(_ *testing.B, client *secrets.Client) func(context.Context) error {
 		cfg, err := pgx.ParseConfig(fmt.Sprintf("host=%s port=%d user=unset dbname=postgres sslmode=disable", l.db.Host, l.db.Port))

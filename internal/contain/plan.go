@@ -15,6 +15,7 @@ import (
 
 	"github.com/rekey-go/rekey/audit"
 	"github.com/rekey-go/rekey/rotation"
+	"github.com/rekey-go/rekey/rotation/keyset"
 	"github.com/rekey-go/rekey/runtime/bulletin"
 	"github.com/rekey-go/rekey/runtime/invalidation"
 )
@@ -161,10 +162,7 @@ func (s *System) examine(ctx context.Context, out *Secret, about *secretsmanager
 		if err := s.ask(ctx, out.Function, "examine", out.ARN, &diagnosis); err != nil {
 			out.Doubt = oneLine(err.Error())
 		}
-		out.Strategy = preview.Strategy[strings.LastIndexByte(preview.Strategy, '.')+1:]
-		if pkg, _, _ := strings.Cut(preview.Strategy, "."); pkg != "rotation" {
-			out.Strategy = pkg
-		}
+		out.Strategy = preview.Strategy
 		for _, f := range diagnosis.Versions {
 			target[f.VersionID] = f.State
 		}
@@ -212,14 +210,11 @@ func (s *System) leased(ctx context.Context, arn string, is func(version string)
 	return out, nil
 }
 
-// keySet is the strategy whose values hold the key of the next rotation as well.
-const keySet = "keyset"
-
 // rotates reports whether the secret needs a new value: whether the principal has
 // the one that is current. Of a key set any version will do, which has the key
 // after it.
 func (s *Secret) rotates() bool {
-	return s.Reads > 0 && (s.Strategy == keySet || slices.ContainsFunc(s.Known, Known.current))
+	return s.Reads > 0 && (s.Strategy == keyset.Name || slices.ContainsFunc(s.Known, Known.current))
 }
 
 // revoked are the versions that must not work any more: those that were read,
@@ -246,7 +241,7 @@ func (s *Secret) steps() []string {
 	var out []string
 	if s.rotates() {
 		how := "rotate by " + cmp.Or(s.Strategy, "its rotation function")
-		if s.Strategy == keySet {
+		if s.Strategy == keyset.Name {
 			how += ", to a key that is made now: the next key was in the value too"
 		}
 		out = append(out, how, "announce the old version as compromised: no consumer serves it from then on")

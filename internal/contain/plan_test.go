@@ -16,6 +16,8 @@ import (
 	"github.com/rekey-go/rekey/audit"
 	"github.com/rekey-go/rekey/audit/evidence"
 	"github.com/rekey-go/rekey/rotation"
+	"github.com/rekey-go/rekey/rotation/apikey"
+	"github.com/rekey-go/rekey/rotation/keyset"
 )
 
 func known(version string, state rotation.State, labels ...string) Known {
@@ -34,16 +36,16 @@ func TestASecretIsJudgedByWhatStillWorks(t *testing.T) {
 		revoked  string
 		byHand   bool
 	}{
-		"it was refused":                             {"SingleUser", "f", nil, Refused, false, "", false},
-		"it got the current version":                 {"SingleUser", "f", []Known{known("v2", rotation.StateAccepted, "AWSCURRENT")}, Live, true, "v2", false},
-		"it got one of which nothing is known":       {"SingleUser", "f", []Known{known("", rotation.StateUnknown)}, Live, true, "v2", false},
-		"it got the pending one":                     {"SingleUser", "f", []Known{known("v3", rotation.StateAccepted, "AWSPENDING")}, Live, true, "v3 v2", false},
-		"it got the one before, which works":         {"Alternating", "f", []Known{known("v1", rotation.StateAccepted, "AWSPREVIOUS")}, Old, false, "v1", false},
-		"it got the one before, and nobody can tell": {"Alternating", "f", []Known{known("v1", rotation.StateUnknown, "AWSPREVIOUS")}, Old, false, "v1", false},
-		"it got the one before, which is refused":    {"Alternating", "f", []Known{known("v1", rotation.StateRefused, "AWSPREVIOUS")}, Dead, false, "", false},
-		"it got both":                                {"Alternating", "f", []Known{known("v1", rotation.StateAccepted, "AWSPREVIOUS"), known("v2", rotation.StateAccepted, "AWSCURRENT")}, Live, true, "v1 v2", false},
-		"it got the key set before":                  {keySet, "f", []Known{known("v1", rotation.StateNoTarget, "AWSPREVIOUS")}, Live, true, "v1 v2", false},
-		"it got a key set of long ago":               {keySet, "f", []Known{known("v0", rotation.StateNoTarget)}, Live, true, "v2", false},
+		"it was refused":                             {rotation.NameSingleUser, "f", nil, Refused, false, "", false},
+		"it got the current version":                 {rotation.NameSingleUser, "f", []Known{known("v2", rotation.StateAccepted, "AWSCURRENT")}, Live, true, "v2", false},
+		"it got one of which nothing is known":       {rotation.NameSingleUser, "f", []Known{known("", rotation.StateUnknown)}, Live, true, "v2", false},
+		"it got the pending one":                     {rotation.NameSingleUser, "f", []Known{known("v3", rotation.StateAccepted, "AWSPENDING")}, Live, true, "v3 v2", false},
+		"it got the one before, which works":         {rotation.NameAlternatingUsers, "f", []Known{known("v1", rotation.StateAccepted, "AWSPREVIOUS")}, Old, false, "v1", false},
+		"it got the one before, and nobody can tell": {rotation.NameAlternatingUsers, "f", []Known{known("v1", rotation.StateUnknown, "AWSPREVIOUS")}, Old, false, "v1", false},
+		"it got the one before, which is refused":    {rotation.NameAlternatingUsers, "f", []Known{known("v1", rotation.StateRefused, "AWSPREVIOUS")}, Dead, false, "", false},
+		"it got both":                                {rotation.NameAlternatingUsers, "f", []Known{known("v1", rotation.StateAccepted, "AWSPREVIOUS"), known("v2", rotation.StateAccepted, "AWSCURRENT")}, Live, true, "v1 v2", false},
+		"it got the key set before":                  {keyset.Name, "f", []Known{known("v1", rotation.StateNoTarget, "AWSPREVIOUS")}, Live, true, "v1 v2", false},
+		"it got a key set of long ago":               {keyset.Name, "f", []Known{known("v0", rotation.StateNoTarget)}, Live, true, "v2", false},
 		"nothing rotates it":                         {"", "", []Known{known("v2", rotation.StateUnknown, "AWSCURRENT")}, Live, true, "v2", true},
 		"it got an old one, and nothing rotates it":  {"", "", []Known{known("v1", rotation.StateUnknown)}, Old, false, "v1", true},
 	}
@@ -71,13 +73,13 @@ func TestTheKindIsToldByNameAndStrategy(t *testing.T) {
 		name, strategy, tag string
 		want                Kind
 	}{
-		"a superuser's login":            {"dev-database-superuser", "SingleUser", "", Superuser},
+		"a superuser's login":            {"dev-database-superuser", rotation.NameSingleUser, "", Superuser},
 		"a key that makes keys":          {"dev-provider-admin", "", "", ProviderAdmin},
-		"a database login":               {"orders", "AlternatingUsers", "", Database},
+		"a database login":               {"orders", rotation.NameAlternatingUsers, "", Database},
 		"one that nothing rotates":       {"dev-database-credentials", "", "", Database},
-		"a signing key":                  {"dev-jwt", keySet, "", SigningKey},
-		"a signing key by its tag":       {"dev-jwt", "", "key-set", SigningKey},
-		"a provider's key":               {"stripe", "apikey", "", APIKey},
+		"a signing key":                  {"dev-jwt", keyset.Name, "", SigningKey},
+		"a signing key by its tag":       {"dev-jwt", "", keyset.Name, SigningKey},
+		"a provider's key":               {"stripe", apikey.Name, "", APIKey},
 		"something of which all is open": {"misc", "", "", Other},
 	}
 	for name, tt := range tests {

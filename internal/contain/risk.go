@@ -10,7 +10,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/smithy-go"
 
+	"github.com/rekey-go/rekey/internal/token"
 	"github.com/rekey-go/rekey/rotation"
+	"github.com/rekey-go/rekey/rotation/apikey"
+	"github.com/rekey-go/rekey/rotation/keyset"
+	"github.com/rekey-go/rekey/rotation/random"
 )
 
 // A Risk says how much a secret that was touched is worth to who touched it.
@@ -84,9 +88,9 @@ func kindOf(about *secretsmanager.DescribeSecretOutput, strategy string) Kind {
 		return ProviderAdmin
 	}
 	switch strategy {
-	case keySet, "key-set":
+	case keyset.Name:
 		return SigningKey
-	case "apikey", "api-key", "admin-token", "random":
+	case apikey.Name, token.RotationName, random.Name:
 		return APIKey
 	case "":
 		if strings.Contains(name, "database") || strings.HasSuffix(name, "/db") || strings.HasSuffix(name, "-db") {
@@ -111,7 +115,7 @@ func (s *Secret) judge() {
 	case slices.ContainsFunc(s.Known, func(k Known) bool { return k.current() && k.alive() }):
 		s.Risk = Live
 		s.Why = fmt.Sprintf("%s; %d reads, of the current version too", s.Kind, s.Reads)
-	case s.Strategy == keySet:
+	case s.Strategy == keyset.Name:
 		s.Risk = Live
 		s.Why = fmt.Sprintf("%s; %d reads of a version that held the key after it", s.Kind, s.Reads)
 	case alive:

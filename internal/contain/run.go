@@ -312,7 +312,7 @@ func isOver(about *secretsmanager.DescribeSecretOutput, version string) bool {
 
 // start starts the rotation.
 func (r *runner) start(ctx context.Context, s *Secret, about *secretsmanager.DescribeSecretOutput, token string) error {
-	if s.Strategy == keySet {
+	if s.Strategy == keyset.Name {
 		_, err := supply.Value(ctx, r.System.Secrets, about, keyset.Compromised, token)
 		return err
 	}

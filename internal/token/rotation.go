@@ -29,7 +29,15 @@ var (
 	_ rotation.Strategy = Rotation{}
 	_ rotation.Retirer  = Rotation{}
 	_ rotation.Prober   = Rotation{}
+	_ rotation.Namer    = Rotation{}
 )
+
+// RotationName is what operators call the [Rotation]: the word of the tag
+// rekey:strategy.
+const RotationName = "admin-token"
+
+// Name is [RotationName].
+func (Rotation) Name() string { return RotationName }
 
 const (
 	// minToken is the shortest token in characters that an operator may supply.

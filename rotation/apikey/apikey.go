@@ -131,7 +131,15 @@ var (
 	_ rotation.Strategy = Strategy{}
 	_ rotation.Retirer  = Strategy{}
 	_ rotation.Prober   = Strategy{}
+	_ rotation.Namer    = Strategy{}
 )
+
+// Name is what operators call the [Strategy]: the word of the tag
+// rekey:strategy.
+const Name = "api-key"
+
+// Name is [Name].
+func (Strategy) Name() string { return Name }
 
 func (s Strategy) patience() time.Duration {
 	if s.Patience > 0 {

@@ -24,7 +24,15 @@ type Strategy struct {
 var (
 	_ rotation.Strategy = Strategy{}
 	_ rotation.Retirer  = Strategy{}
+	_ rotation.Namer    = Strategy{}
 )
+
+// Name is what operators call the [Strategy]: the word of the tag
+// rekey:strategy.
+const Name = "key-set"
+
+// Name is [Name].
+func (Strategy) Name() string { return Name }
 
 // Create makes the set in which the next key signs. Where there is none, or
 // where an operator has supplied the key to sign with, it makes a next key for

@@ -48,7 +48,15 @@ type Strategy struct {
 var (
 	_ rotation.Strategy = Strategy{}
 	_ rotation.Retirer  = Strategy{}
+	_ rotation.Namer    = Strategy{}
 )
+
+// Name is what operators call the [Strategy]: the word of the tag
+// rekey:strategy.
+const Name = "random"
+
+// Name is [Name].
+func (Strategy) Name() string { return Name }
 
 // A Charset names characters.
 type Charset string

@@ -14,9 +14,6 @@ import (
 	"github.com/rekey-go/rekey/rotation/apikey/accesskey"
 )
 
-// APIKey is the name of the strategy for providers' API keys.
-const APIKey = "api-key"
-
 // TagProviders is the tag of a secret that says which members of its value are
 // whose API keys, such as "sendgrid stripe" or
 // "mail=sendgrid aws_secret+aws_id=iam:mailer": MEMBER+ID=PROVIDER, where ID is
@@ -59,8 +56,8 @@ func APIKeys(cfg aws.Config) func(rotation.Store, func(string) string) (rotation
 }
 
 func (a *apiKeys) choose(_ context.Context, s rotation.Secret, v rotation.Value) (rotation.Strategy, error) {
-	if name := s.Tags[Tag]; name != "" && name != APIKey {
-		return nil, unknown(name, APIKey)
+	if name := s.Tags[Tag]; name != "" && name != apikey.Name {
+		return nil, unknown(name, apikey.Name)
 	}
 	list := s.Tags[TagProviders]
 	if list == "" {

@@ -75,19 +75,19 @@ func (d *databases) choose(_ context.Context, s rotation.Secret, v rotation.Valu
 	switch {
 	case name != "":
 	case at.dual:
-		name = DualPassword
+		name = rotation.NameDualPassword
 	case c.MasterARN != "":
-		name = AlternatingUsers
+		name = rotation.NameAlternatingUsers
 	default:
-		name = SingleUser
+		name = rotation.NameSingleUser
 	}
 	switch name {
-	case SingleUser:
+	case rotation.NameSingleUser:
 		return rotation.SingleUser{Database: at, Superuser: d.superuser}, nil
-	case AlternatingUsers:
+	case rotation.NameAlternatingUsers:
 		return rotation.AlternatingUsers{Database: at, Superuser: d.superuser, MaxName: at.maxName}, nil
-	case DualPassword:
+	case rotation.NameDualPassword:
 		return rotation.DualPassword{Database: at, Superuser: d.superuser}, nil
 	}
-	return nil, unknown(name, SingleUser, AlternatingUsers, DualPassword)
+	return nil, unknown(name, rotation.NameSingleUser, rotation.NameAlternatingUsers, rotation.NameDualPassword)
 }

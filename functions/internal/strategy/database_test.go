@@ -14,18 +14,18 @@ func TestAValueChoosesItsStrategy(t *testing.T) {
 	for name, tt := range map[string]struct {
 		members string
 		tag     string
-		want    string // a type, or the start of an error
+		want    string // the name of a strategy, or "configuration" for such an error
 	}{
-		"postgres":                          {`"engine":"postgres"`, "", "rotation.SingleUser"},
-		"postgres with a superuser":         {`"engine":"postgres","masterarn":"arn"`, "", "rotation.AlternatingUsers"},
-		"mysql":                             {`"engine":"mysql"`, "", "rotation.DualPassword"},
-		"aurora-mysql with a superuser":     {`"engine":"aurora-mysql","masterarn":"arn"`, "", "rotation.DualPassword"},
-		"mariadb, by a tag":                 {`"engine":"mariadb"`, SingleUser, "rotation.SingleUser"},
-		"redis":                             {`"engine":"redis"`, "", "rotation.DualPassword"},
-		"valkey with a superuser":           {`"engine":"valkey","masterarn":"arn"`, "", "rotation.DualPassword"},
-		"mongo":                             {`"engine":"mongo"`, "", "rotation.SingleUser"},
-		"mongo with a superuser":            {`"engine":"mongo","masterarn":"arn"`, "", "rotation.AlternatingUsers"},
-		"redis, by a tag":                   {`"engine":"redis"`, AlternatingUsers, "rotation.AlternatingUsers"},
+		"postgres":                          {`"engine":"postgres"`, "", rotation.NameSingleUser},
+		"postgres with a superuser":         {`"engine":"postgres","masterarn":"arn"`, "", rotation.NameAlternatingUsers},
+		"mysql":                             {`"engine":"mysql"`, "", rotation.NameDualPassword},
+		"aurora-mysql with a superuser":     {`"engine":"aurora-mysql","masterarn":"arn"`, "", rotation.NameDualPassword},
+		"mariadb, by a tag":                 {`"engine":"mariadb"`, rotation.NameSingleUser, rotation.NameSingleUser},
+		"redis":                             {`"engine":"redis"`, "", rotation.NameDualPassword},
+		"valkey with a superuser":           {`"engine":"valkey","masterarn":"arn"`, "", rotation.NameDualPassword},
+		"mongo":                             {`"engine":"mongo"`, "", rotation.NameSingleUser},
+		"mongo with a superuser":            {`"engine":"mongo","masterarn":"arn"`, "", rotation.NameAlternatingUsers},
+		"redis, by a tag":                   {`"engine":"redis"`, rotation.NameAlternatingUsers, rotation.NameAlternatingUsers},
 		"a kind that nobody knows":          {`"engine":"dbase"`, "", "configuration"},
 		"a strategy that nobody knows":      {`"engine":"redis"`, "triple", "configuration"},
 		"an engine that is not even a text": {`"engine":7`, "", "configuration"},
@@ -38,9 +38,11 @@ func TestAValueChoosesItsStrategy(t *testing.T) {
 				t.Fatal(err)
 			}
 			strategy, err := choose(t.Context(), rotation.Secret{Tags: map[string]string{Tag: tt.tag}}, v)
-			got := fmt.Sprintf("%T", strategy)
-			if errors.Is(err, rotation.ErrConfiguration) {
-				got = "configuration"
+			got := "configuration"
+			if named, ok := strategy.(rotation.Namer); ok {
+				got = named.Name()
+			} else if !errors.Is(err, rotation.ErrConfiguration) {
+				got = fmt.Sprintf("%T", strategy)
 			}
 			if got != tt.want {
 				t.Errorf("got %s and %v, want %s", got, err, tt.want)

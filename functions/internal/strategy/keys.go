@@ -13,15 +13,8 @@ import (
 	"github.com/rekey-go/rekey/rotation/random"
 )
 
-// The names of the strategies for what no server knows but its consumers.
-const (
-	KeySet     = "key-set"
-	Random     = "random"
-	AdminToken = "admin-token"
-)
-
-// The tags of such secrets. Each stands for a member of [keyset.Strategy] or
-// [random.Strategy].
+// The tags of secrets that no server knows but their consumers. Each stands for
+// a member of [keyset.Strategy] or [random.Strategy].
 const (
 	TagAlgorithm = "rekey:alg"
 	TagPublish   = "rekey:publish"
@@ -65,26 +58,26 @@ func (k *keys) choose(_ context.Context, s rotation.Secret, v rotation.Value) (r
 		name = shape(v)
 	}
 	switch name {
-	case KeySet:
+	case keyset.Name:
 		return k.keySet(s)
-	case Random:
+	case random.Name:
 		return opaque(s)
-	case AdminToken:
+	case token.RotationName:
 		return token.Rotation{Store: k.store, Tokens: k.getenv("REKEY_ADMIN_TOKENS")}, nil
 	case "":
 		return nil, fmt.Errorf("%w: the value is a JSON object without a signing_key; name the strategy with the tag %s", rotation.ErrConfiguration, Tag)
 	}
-	return nil, unknown(name, KeySet, Random, AdminToken)
+	return nil, unknown(name, keyset.Name, random.Name, token.RotationName)
 }
 
 // shape is the strategy that a value calls for, if it calls for one.
 func shape(v rotation.Value) string {
 	var members map[string]json.RawMessage
 	if json.Unmarshal([]byte(v.Reveal()), &members) != nil {
-		return Random
+		return random.Name
 	}
 	if _, ok := members["signing_key"]; ok {
-		return KeySet
+		return keyset.Name
 	}
 	return ""
 }

@@ -27,18 +27,18 @@ func TestTagsAndValueChooseAmongTheKeyStrategies(t *testing.T) {
 		"a value with a signing key": {jwtValue, nil, keyset.Strategy{Publish: time.Minute}},
 		"a key set by its tags": {
 			`{}`,
-			map[string]string{Tag: KeySet, TagAlgorithm: "EdDSA", TagPublish: "2h"},
+			map[string]string{Tag: keyset.Name, TagAlgorithm: "EdDSA", TagPublish: "2h"},
 			keyset.Strategy{Algorithm: keyset.EdDSA, Publish: 2 * time.Hour},
 		},
 		"a text": {`whsec_1`, nil, random.Strategy{}},
 		"an opaque value by its tags": {
 			`{}`,
-			map[string]string{Tag: Random, TagField: "secret", TagPrefix: "whsec_", TagLength: "44", TagCharset: "base64"},
+			map[string]string{Tag: random.Name, TagField: "secret", TagPrefix: "whsec_", TagLength: "44", TagCharset: "base64"},
 			random.Strategy{Field: "secret", Prefix: "whsec_", Length: 44, Charset: random.Base64},
 		},
-		"an admin token":                 {`token`, map[string]string{Tag: AdminToken}, token.Rotation{Tokens: "dev-admin-tokens"}},
+		"an admin token":                 {`token`, map[string]string{Tag: token.RotationName}, token.Rotation{Tokens: "dev-admin-tokens"}},
 		"an object that says nothing":    {`{"a":"b"}`, nil, nil},
-		"a strategy of another function": {jwtValue, map[string]string{Tag: SingleUser}, nil},
+		"a strategy of another function": {jwtValue, map[string]string{Tag: rotation.NameSingleUser}, nil},
 		"a time that is none":            {jwtValue, map[string]string{TagPublish: "soon"}, nil},
 		"a length that is none":          {`text`, map[string]string{TagLength: "long"}, nil},
 	} {
@@ -87,8 +87,8 @@ func TestTheFunctionThatRotatesASecretTellsItsKind(t *testing.T) {
 		"of an alias of it":                    {functions + "dev-keyrotator:live", "", jwtValue, true},
 		"of the function for providers' keys":  {functions + "dev-apikeyrotator", "", jwtValue, false},
 		"of the function for databases":        {functions + "dev-dbrotator", "", login, false},
-		"by the tag, whatever the function":    {functions + "mine", KeySet, jwtValue, true},
-		"by the tag, although another rotates": {functions + "dev-keyrotator", SingleUser, login, false},
+		"by the tag, whatever the function":    {functions + "mine", keyset.Name, jwtValue, true},
+		"by the tag, although another rotates": {functions + "dev-keyrotator", rotation.NameSingleUser, login, false},
 	} {
 		s := rotation.Secret{FunctionARN: tt.function, Tags: map[string]string{Tag: tt.tag}}
 		got, err := choose(t.Context(), s, rotation.NewValue(tt.value))

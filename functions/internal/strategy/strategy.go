@@ -12,19 +12,16 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
+	"github.com/rekey-go/rekey/internal/token"
 	"github.com/rekey-go/rekey/rotation"
+	"github.com/rekey-go/rekey/rotation/apikey"
+	"github.com/rekey-go/rekey/rotation/keyset"
+	"github.com/rekey-go/rekey/rotation/random"
 )
 
-// Tag is the tag of a secret that chooses its strategy, by one of the names
-// below.
+// Tag is the tag of a secret that chooses its strategy, by the name that the
+// strategy gives itself as a [rotation.Namer].
 const Tag = "rekey:strategy"
-
-// The names of the strategies for database logins.
-const (
-	SingleUser       = "single-user"
-	AlternatingUsers = "alternating-users"
-	DualPassword     = "dual-password"
-)
 
 // named is the strategy that the tag or the function's setting names; empty if
 // neither does.
@@ -69,9 +66,9 @@ func All(cfg aws.Config) func(rotation.Store, func(string) string) (rotation.Cho
 // stage before it.
 func rotator(s rotation.Secret) string {
 	switch s.Tags[Tag] {
-	case APIKey:
+	case apikey.Name:
 		return "apikeyrotator"
-	case KeySet, Random, AdminToken:
+	case keyset.Name, random.Name, token.RotationName:
 		return "keyrotator"
 	case "":
 		_, name, _ := strings.Cut(s.FunctionARN, ":function:")
