@@ -23,8 +23,8 @@ func (a *app) clockCommand() *cobra.Command {
 		Short: "Show the time of the local system, and move it",
 		Long: `Show the time of the local system, and move it.
 
-Schedules, rotation windows, recovery windows and delayed messages follow this
-clock. What falls due on the way has happened, in the order of time, when
+Schedules, rotation windows, recovery windows, delayed messages and the grace of
+superseded versions follow this clock. What falls due on the way has happened, in the order of time, when
 "clock advance" or "clock set" returns. Time only moves forward; with --state a
 restart goes on from where it stands. Functions keep real time.`,
 		Args: exactly(),

@@ -73,7 +73,7 @@ func (f *function) carryOut(ctx context.Context, o Order) (Outcome, error) {
 		out.Reason = "held by " + strings.Join(holders, ", ")
 		return out, nil
 	}
-	d, err := f.revoked(ctx, r, r.At.Add(f.deadline))
+	d, err := f.revoked(ctx, r, f.deadline)
 	if err != nil {
 		return out, err
 	}

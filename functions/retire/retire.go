@@ -23,6 +23,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strconv"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
@@ -128,7 +129,7 @@ func sender(client *sqs.Client, queueURL string) func(context.Context, string, t
 func (f *function) handle(ctx context.Context, batch events.SQSEvent) events.SQSEventResponse {
 	var out events.SQSEventResponse
 	for _, m := range batch.Records {
-		if err := f.message(ctx, m.Body); err != nil {
+		if err := f.message(ctx, m); err != nil {
 			f.log.ErrorContext(ctx, "retiring failed", "message", m.MessageId, "error", err)
 			out.BatchItemFailures = append(out.BatchItemFailures, events.SQSBatchItemFailure{ItemIdentifier: m.MessageId})
 		}
@@ -139,11 +140,12 @@ func (f *function) handle(ctx context.Context, batch events.SQSEvent) events.SQS
 // message works on one event "Secret Rotated". Where it has to wait it sends
 // the message again and is done with this one. If that message then comes
 // again all the same, there are two of it, which does no harm.
-func (f *function) message(ctx context.Context, body string) error {
+func (f *function) message(ctx context.Context, m events.SQSMessage) error {
 	var envelope struct {
+		Time   time.Time            `json:"time"`
 		Detail invalidation.Rotated `json:"detail"`
 	}
-	if err := json.Unmarshal([]byte(body), &envelope); err != nil {
+	if err := json.Unmarshal([]byte(m.Body), &envelope); err != nil {
 		return fmt.Errorf("reading the event: %w", err) // an event holds no value
 	}
 	r := envelope.Detail
@@ -153,7 +155,11 @@ func (f *function) message(ctx context.Context, body string) error {
 	case r.PreviousVersionID == "" || r.PreviousVersionID == r.VersionID:
 		return nil // the first version supersedes none
 	}
-	d, err := f.settle(ctx, r)
+	now := time.Now()
+	if received, ok := receivedAt(m); ok && !envelope.Time.IsZero() {
+		r.At, now = envelope.Time.Add(eventTick), received
+	}
+	d, err := f.settle(ctx, r, now)
 	if err != nil {
 		return err
 	}
@@ -161,7 +167,7 @@ func (f *function) message(ctx context.Context, body string) error {
 	switch d.verdict {
 	case wait:
 		log.InfoContext(ctx, "not retired yet", "delay", d.delay.String())
-		return f.send(ctx, body, d.delay)
+		return f.send(ctx, m.Body, d.delay)
 	case forget:
 		log.InfoContext(ctx, "not retired")
 		return nil
@@ -172,6 +178,18 @@ func (f *function) message(ctx context.Context, body string) error {
 		log.InfoContext(ctx, "retired")
 		return f.tell(ctx, invalidation.DetailTypeRetired, r, d.reason)
 	}
+}
+
+// eventTick is how exact the time of an event is: it is cut to the second.
+const eventTick = time.Second
+
+// receivedAt is when the queue first handed a message out. The grace period and
+// the deadline are counted by the clock of the service, from the event to this:
+// a function whose own clock is off revokes nothing early, and where that clock
+// is moved, as the engine's can be, they pass as quickly.
+func receivedAt(m events.SQSMessage) (at time.Time, ok bool) {
+	ms, err := strconv.ParseInt(m.Attributes["ApproximateFirstReceiveTimestamp"], 10, 64)
+	return time.UnixMilli(ms), err == nil
 }
 
 func (f *function) tell(ctx context.Context, detailType string, r invalidation.Rotated, reason string) error {

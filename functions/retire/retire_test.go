@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -138,6 +139,38 @@ func TestTheGracePeriodIsWaitedOut(t *testing.T) {
 					t.Errorf("delays (-want +got)\n%s", diff)
 				}
 				b.expect(t, true, done)
+			})
+		})
+	}
+}
+
+func TestTheGracePeriodPassesByTheClockOfTheService(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		clock, passed time.Duration // of the service: how far it is from ours, and what passed on it
+		reason        string
+		want          bool
+	}{
+		"it is ahead, and the rotation is new":        {90 * 24 * time.Hour, time.Second, "rotated", false},
+		"it is behind, and the rotation is new":       {-90 * 24 * time.Hour, time.Second, "rotated", false},
+		"the period is not quite over":                {0, time.Hour, "rotated", false},
+		"it is over, though not by our clock":         {90 * 24 * time.Hour, time.Hour + time.Second, "rotated", true},
+		"the value leaked, so that there is no grace": {0, 0, "compromised", true},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t)
+				b.rotated(t, tt.reason)
+				event := time.Now().Add(tt.clock)
+				body := strings.Replace(b.body, `{"source"`, `{"time":"`+event.Format(time.RFC3339)+`","source"`, 1)
+				received := strconv.FormatInt(event.Add(tt.passed).UnixMilli(), 10)
+				out := b.handle(t.Context(), events.SQSEvent{Records: []events.SQSMessage{{
+					MessageId: "m", Body: body, Attributes: map[string]string{"ApproximateFirstReceiveTimestamp": received},
+				}}})
+				if got := len(b.revoked) > 0; got != tt.want || len(out.BatchItemFailures) > 0 {
+					t.Errorf("revoked: %v, want %v; failed: %v", got, tt.want, out.BatchItemFailures)
+				}
 			})
 		})
 	}

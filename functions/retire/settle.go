@@ -37,7 +37,7 @@ type decision struct {
 }
 
 // settle revokes the version that a rotation superseded, if it is time to.
-func (f *function) settle(ctx context.Context, r invalidation.Rotated) (decision, error) {
+func (f *function) settle(ctx context.Context, r invalidation.Rotated, now time.Time) (decision, error) {
 	secret, err := f.describe(ctx, r.SecretARN)
 	if err != nil {
 		return decision{}, err
@@ -51,22 +51,22 @@ func (f *function) settle(ctx context.Context, r invalidation.Rotated) (decision
 	if err != nil {
 		return decision{}, err
 	}
-	if left := time.Until(r.At.Add(grace)); left > 0 {
+	if left := r.At.Add(grace).Sub(now); grace > 0 && left > 0 {
 		return decision{verdict: wait, delay: left, reason: "the grace period"}, nil
 	}
-	deadline := r.At.Add(max(f.deadline, grace))
+	left := r.At.Add(max(f.deadline, grace)).Sub(now)
 	holders, err := f.holders(ctx, secret, r)
 	if err != nil {
 		return decision{}, err
 	}
 	if len(holders) > 0 {
-		return f.until(deadline, "held by "+strings.Join(holders, ", ")), nil
+		return f.until(left, "held by "+strings.Join(holders, ", ")), nil
 	}
-	return f.revoked(ctx, r, deadline)
+	return f.revoked(ctx, r, left)
 }
 
-// revoked revokes, and says what came of it.
-func (f *function) revoked(ctx context.Context, r invalidation.Rotated, deadline time.Time) (decision, error) {
+// revoked revokes, and says what came of it; left is the time to the deadline.
+func (f *function) revoked(ctx context.Context, r invalidation.Rotated, left time.Duration) (decision, error) {
 	err := f.revoke(ctx, r.SecretARN, r.PreviousVersionID)
 	switch {
 	case err == nil:
@@ -74,7 +74,7 @@ func (f *function) revoked(ctx context.Context, r invalidation.Rotated, deadline
 	case errors.Is(err, rotation.ErrReplaced):
 		return decision{reason: "no consumer holds it, and the new version took its place"}, nil
 	case errors.Is(err, rotation.ErrInUse):
-		return f.until(deadline, "a version that is current or pending needs it"), nil
+		return f.until(left, "a version that is current or pending needs it"), nil
 	case errors.Is(err, rotation.ErrManual):
 		return decision{verdict: abandon, reason: err.Error()}, nil
 	case errors.Is(err, rotation.ErrNoValue):
@@ -84,9 +84,8 @@ func (f *function) revoked(ctx context.Context, r invalidation.Rotated, deadline
 	}
 }
 
-// until waits for something, but not longer than the deadline.
-func (f *function) until(deadline time.Time, reason string) decision {
-	left := time.Until(deadline)
+// until waits for something, but not longer than what is left to the deadline.
+func (f *function) until(left time.Duration, reason string) decision {
 	if left <= 0 {
 		return decision{verdict: abandon, reason: "at the deadline: " + reason}
 	}
@@ -111,7 +110,8 @@ func (f *function) graceOf(secret rotation.Secret, r invalidation.Rotated) (time
 }
 
 // holders are the consumers whose lease runs and is on a version that is
-// neither the new one nor one that came after it.
+// neither the new one nor one that came after it. Leases end by the clocks of
+// those who hold them, which ours is like.
 func (f *function) holders(ctx context.Context, secret rotation.Secret, r invalidation.Rotated) ([]string, error) {
 	if f.leases == nil {
 		return nil, nil

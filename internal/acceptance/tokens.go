@@ -29,7 +29,7 @@ func signedWith(token, key string) bool {
 
 func tokensOverlap(r *run) error {
 	const next = "the-next-256-bit-secret-key-of-the-shop"
-	s := r.up("--parameter", "CheckInterval=100ms", "--parameter", "Lease=2s", "--parameter", "KeyGrace=6s")
+	s := r.up("--parameter", "CheckInterval=100ms", "--parameter", "Lease=2s")
 	var before, after struct{ Token string }
 	accepted := func(token string) error {
 		return s.call("GET", "/auth/verify", "", "Authorization: Bearer "+token).is(200, `{"user":{"id":"1","email":"test@example.com"}}`)
@@ -47,6 +47,8 @@ func tokensOverlap(r *run) error {
 	)
 	return errors.Join(err,
 		equal("whether the old key signed the old token", signedWith(before.Token, "the-first-256-bit-secret-key-of-the-shop"), true),
+		s.sh("rekey clock advance 64m").went(), accepted(before.Token),
+		s.sh("rekey clock advance 2m").went(),
 		s.until(func() error {
 			return s.call("GET", "/auth/verify", "", "Authorization: Bearer "+before.Token).is(401, `{"error":"Invalid token"}`)
 		}),
