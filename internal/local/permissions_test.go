@@ -202,7 +202,7 @@ func (p permission) use(t *testing.T, e *local.Engine, all map[int][]permission)
 	item := map[string]any{"pk": map[string]string{"S": "lease#x"}, "sk": map[string]string{"S": "y"}}
 	switch service {
 	case "secretsmanager":
-		id := secretName(p.resource)
+		id := p.secret(all)
 		target, input = "secretsmanager."+operation, map[string]any{
 			"SecretId": id, "Name": "dev-new", "SecretString": "x", "Tags": []map[string]string{{"Key": "rekey:stage", "Value": "dev"}},
 			"KmsKeyId": "arn:aws:kms:us-east-1:123456789012:key/Key", "RecoveryWindowInDays": 7,
@@ -290,21 +290,30 @@ func (p permission) secrets(all map[int][]permission, operation string) []string
 	for _, others := range all {
 		for _, other := range others {
 			if other.of == p.of && other.action == "secretsmanager:"+operation {
-				names = append(names, secretName(other.resource))
+				names = append(names, other.secret(all))
 			}
 		}
 	}
 	return names
 }
 
-// secretName is the name of a secret that the resource of a permission takes
-// in. Its ARN is another in each engine.
-func secretName(resource string) string {
-	name := resource[strings.LastIndexByte(resource, ':')+1:]
-	if name == "dev-*" || name == "*" {
+// secret is the name of a secret that a permission is for. Its ARN is another in
+// each engine. Who rotates may use the secrets that it rotates, and retire those
+// of each function by a statement of its own.
+func (p permission) secret(all map[int][]permission) string {
+	name := p.resource[strings.LastIndexByte(p.resource, ':')+1:]
+	if name != "dev-*" && name != "*" {
+		return name[:strings.LastIndexByte(name, '-')]
+	}
+	writes := slices.ContainsFunc(all[p.line], func(o permission) bool { return o.action == "secretsmanager:PutSecretValue" })
+	switch {
+	case p.of == "ApiKeyRotatorRole":
+		return "dev-external-api-keys"
+	case p.of == "KeyRotatorRole", p.of == "RetireRole" && writes:
+		return "dev-jwt-configuration"
+	default:
 		return "dev-database-credentials"
 	}
-	return name[:strings.LastIndexByte(name, '-')]
 }
 
 // exercised reports whether there is a call that nothing else allows: a rule

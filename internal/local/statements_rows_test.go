@@ -63,7 +63,6 @@ func (j *judge) networkRows() map[string]row {
 func (j *judge) valueRows() map[string]row {
 	rows := map[string]row{
 		"the rotator makes a login's version": {call{who: "DbRotatorRole", action: "secretsmanager:PutSecretValue", resource: j.secret("DatabaseCredentials"), keys: keys{rotatedWith: lambdaARN("dbrotator")}}, map[string]change{
-			"of another secret":           on(j.secret("ExternalApiKeys")),
 			"of another stage":            on(prod(j.secret("DatabaseCredentials"))),
 			"another function rotates it": with(rotatedWith, lambdaARN("keyrotator")),
 			"nothing rotates it":          without(rotatedWith),
@@ -73,25 +72,25 @@ func (j *judge) valueRows() map[string]row {
 			"as it was": with(labelled, "AWSPREVIOUS"), "another admin": on(j.secret("ProviderAdmin")), "writes it": doing("secretsmanager:PutSecretValue"),
 		}},
 		"the rotator makes an API key's version": {call{who: "ApiKeyRotatorRole", action: "secretsmanager:UpdateSecretVersionStage", resource: j.secret("ExternalApiKeys"), keys: keys{rotatedWith: lambdaARN("apikeyrotator")}}, map[string]change{
-			"of another secret": on(j.secret("DatabaseCredentials")), "another function rotates it": with(rotatedWith, lambdaARN("dbrotator")),
+			"of another stage": on(prod(j.secret("ExternalApiKeys"))), "another function rotates it": with(rotatedWith, lambdaARN("dbrotator")),
 		}},
 		"the rotator reads the key that makes keys": {call{who: "ApiKeyRotatorRole", action: "secretsmanager:GetSecretValue", resource: j.secret("ProviderAdmin"), keys: keys{labelled: "AWSCURRENT"}}, map[string]change{
 			"as it will be": with(labelled, "AWSPENDING"), "another admin": on(j.secret("DatabaseSuperuser")),
 		}},
 		"the rotator makes a signing key's version": {call{who: "KeyRotatorRole", action: "secretsmanager:PutSecretValue", resource: j.secret("JwtConfiguration"), keys: keys{rotatedWith: lambdaARN("keyrotator")}}, map[string]change{
-			"of another secret": on(j.secret("DatabaseSuperuser")), "another function rotates it": with(rotatedWith, lambdaARN("dbrotator")),
+			"of another stage": on(prod(j.secret("JwtConfiguration"))), "another function rotates it": with(rotatedWith, lambdaARN("dbrotator")),
 		}},
 		"the rotator writes the tokens' hashes": {call{who: "KeyRotatorRole", action: "secretsmanager:PutSecretValue", resource: j.secret("AdminTokens")}, map[string]change{
 			"and lists": doing("secretsmanager:ListSecretVersionIds"), "in another stage": on(prod(j.secret("AdminTokens"))),
 		}},
-		"retire reads what was superseded": {call{who: "RetireRole", action: "secretsmanager:GetSecretValue", resource: j.secret("DatabaseCredentials")}, map[string]change{
-			"and writes": doing("secretsmanager:PutSecretValue"), "of another stage": on(prod(j.secret("DatabaseCredentials"))),
+		"retire reads what was superseded": {call{who: "RetireRole", action: "secretsmanager:GetSecretValue", resource: j.secret("DatabaseCredentials"), keys: keys{rotatedWith: lambdaARN("dbrotator")}}, map[string]change{
+			"nothing rotates it": without(rotatedWith), "and writes": doing("secretsmanager:PutSecretValue"), "of another stage": on(prod(j.secret("DatabaseCredentials"))),
 		}},
-		"retire takes a key out of a set": {call{who: "RetireRole", action: "secretsmanager:PutSecretValue", resource: j.secret("JwtConfiguration")}, map[string]change{
-			"out of the logins": on(j.secret("DatabaseCredentials")),
+		"retire takes a key out of a set": {call{who: "RetireRole", action: "secretsmanager:PutSecretValue", resource: j.secret("JwtConfiguration"), keys: keys{rotatedWith: lambdaARN("keyrotator")}}, map[string]change{
+			"of another stage": on(prod(j.secret("JwtConfiguration"))), "out of the logins": with(rotatedWith, lambdaARN("dbrotator")), "nothing rotates it": without(rotatedWith),
 		}},
-		"retire reads the token": {call{who: "RetireRole", action: "secretsmanager:GetSecretValue", resource: j.secret("AdminToken")}, map[string]change{
-			"and writes it": doing("secretsmanager:PutSecretValue"),
+		"retire takes a token's hash out": {call{who: "RetireRole", action: "secretsmanager:PutSecretValue", resource: j.secret("AdminTokens")}, map[string]change{
+			"deletes them": doing("secretsmanager:DeleteSecret"), "of another stage": on(prod(j.secret("AdminTokens"))),
 		}},
 		"retire reads the superuser": {call{who: "RetireRole", action: "secretsmanager:GetSecretValue", resource: j.secret("DatabaseSuperuser"), keys: keys{labelled: "AWSCURRENT"}}, map[string]change{
 			"as it was": with(labelled, "AWSPREVIOUS"),
@@ -160,13 +159,10 @@ func (j *judge) readerRows() map[string]row {
 func (j *judge) keyRows() map[string]row {
 	rows := map[string]row{}
 	for _, tt := range []struct{ role, operation, secret, other string }{
-		{"DbRotatorRole", "GenerateDataKey", "DatabaseCredentials", "DatabaseSuperuser"},
-		{"DbRotatorRole", "Decrypt", "DatabaseSuperuser", "ProviderAdmin"},
-		{"ApiKeyRotatorRole", "GenerateDataKey", "ExternalApiKeys", "ProviderAdmin"},
-		{"ApiKeyRotatorRole", "Decrypt", "ProviderAdmin", "DatabaseSuperuser"},
-		{"KeyRotatorRole", "GenerateDataKey", "AdminTokens", "DatabaseCredentials"},
+		{"DbRotatorRole", "GenerateDataKey", "DatabaseCredentials", ""},
+		{"ApiKeyRotatorRole", "GenerateDataKey", "ExternalApiKeys", ""},
+		{"KeyRotatorRole", "GenerateDataKey", "AdminTokens", ""},
 		{"RetireRole", "Decrypt", "DatabaseCredentials", ""},
-		{"RetireRole", "GenerateDataKey", "JwtConfiguration", "DatabaseCredentials"},
 		{"LoginRole", "Decrypt", "DatabaseCredentials", "DatabaseSuperuser"},
 		{"LoginRole", "GenerateDataKey", "JwtConfiguration", "DatabaseCredentials"},
 		{"ProtectedRole", "Decrypt", "ExternalApiKeys", "ProviderAdmin"},

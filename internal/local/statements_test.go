@@ -204,7 +204,7 @@ func TestFunctionsAreInvokedForWhatTheyAreFor(t *testing.T) {
 		if !j.Lambda.Allows(arn, tt.service, tt.source) {
 			t.Errorf("%s is not to be invoked by %s for %s", id, tt.service, tt.source)
 		}
-		for _, source := range []string{j.secret("DatabaseSuperuser"), rule("other"), strings.Replace(tt.source, Account, "111111111111", 1)} {
+		for _, source := range []string{prod(j.secret("DatabaseSuperuser")), rule("other"), strings.Replace(tt.source, Account, "111111111111", 1)} {
 			if j.Lambda.Allows(arn, tt.service, source) {
 				t.Errorf("%s may be invoked by %s for %s", id, tt.service, source)
 			}
