@@ -62,17 +62,25 @@ func (s *system) databaseLogin(name, endpoint, through string) (*databaseLogin, 
 	value := fmt.Sprintf(`{"engine":"postgres","host":"127.0.0.1","port":%s,"username":%q,"password":"the-first-one","dbname":"app"}`, through, name)
 	return l, errors.Join(
 		l.asSuperuser("CREATE ROLE "+name+" LOGIN PASSWORD 'the-first-one'"),
-		s.make(name, value), s.letRotate("dbrotator", name),
+		s.aws("secretsmanager", "secretsmanager.CreateSecret", marshal(map[string]any{
+			"Name": l.secret(), "SecretString": value, "ClientRequestToken": newID(),
+		})).answer().like(200, ""),
+		s.letRotate("dbrotator", name),
 	)
 }
 
-// letRotate lets Secrets Manager invoke a rotation function for a secret that the
-// template does not define, as who has one would.
+// letRotate lets Secrets Manager invoke a rotation function for a secret that is
+// of no stage.
 func (s *system) letRotate(function, name string) error {
 	return s.pipe(`{"StatementId":"`+name+`","Action":"lambda:InvokeFunction","Principal":"secretsmanager.amazonaws.com"}`,
 		`curl "$SM/2015-03-31/functions/dev-`+function+`/policy" --aws-sigv4 aws:amz:us-east-1:lambda --user operator:operator --data-binary @-`).
 		answer().like(201, name)
 }
+
+// secret is the name of the login's secret. It is of no stage, so that the
+// template's function, which Secrets Manager calls too, may not touch it: the
+// check's own makes the steps.
+func (l *databaseLogin) secret() string { return "none-" + l.name }
 
 // psql runs commands for which the database is the system's.
 func (l *databaseLogin) psql(input, commands string, env ...string) output {
@@ -98,7 +106,7 @@ func (l *databaseLogin) asSuperuser(statement string) error {
 // begin starts a rotation and returns its version, which has no value.
 func (l *databaseLogin) begin() (version string, err error) {
 	o := l.aws("secretsmanager", "secretsmanager.RotateSecret", marshal(map[string]any{
-		"SecretId": "dev-" + l.name, "RotationLambdaARN": "arn:aws:lambda:us-east-1:123456789012:function:dev-dbrotator",
+		"SecretId": l.secret(), "RotationLambdaARN": "arn:aws:lambda:us-east-1:123456789012:function:dev-dbrotator",
 		"ClientRequestToken": newID(),
 	}))
 	var begun struct{ VersionID string }
@@ -109,7 +117,7 @@ func (l *databaseLogin) begin() (version string, err error) {
 // step has the function make a step.
 func (l *databaseLogin) step(step, version string) error {
 	answer, err := l.function.invoke(marshal(map[string]string{
-		"Step": step, "SecretId": "dev-" + l.name, "ClientRequestToken": version, "RotationToken": newID(),
+		"Step": step, "SecretId": l.secret(), "ClientRequestToken": version, "RotationToken": newID(),
 	}))
 	if err != nil {
 		return fmt.Errorf("%s: %w", step, err)
@@ -120,7 +128,7 @@ func (l *databaseLogin) step(step, version string) error {
 // currentVersion is the id of the version that is current.
 func (l *databaseLogin) currentVersion() (string, error) {
 	var got struct{ VersionID string }
-	err := l.aws("secretsmanager", "secretsmanager.GetSecretValue", `{"SecretId":"dev-`+l.name+`"}`).answer().into(&got)
+	err := l.aws("secretsmanager", "secretsmanager.GetSecretValue", `{"SecretId":"`+l.secret()+`"}`).answer().into(&got)
 	return got.VersionID, err
 }
 
@@ -130,7 +138,7 @@ func (l *databaseLogin) currentVersion() (string, error) {
 func (l *databaseLogin) stands(names map[string]string) (string, error) {
 	var passwords, all []string
 	values := l.sh(`for label in AWSCURRENT AWSPENDING AWSPREVIOUS; do
-		echo '{"SecretId":"dev-` + l.name + `","VersionStage":"'$label'"}' | command curl -sS "$SM" --aws-sigv4 aws:amz:us-east-1:secretsmanager \
+		echo '{"SecretId":"` + l.secret() + `","VersionStage":"'$label'"}' | command curl -sS "$SM" --aws-sigv4 aws:amz:us-east-1:secretsmanager \
 			--user operator:operator -H 'X-Amz-Target: secretsmanager.GetSecretValue' -H 'Content-Type: application/x-amz-json-1.1' --data-binary @- && echo
 	done`)
 	if err := values.went(); err != nil {

@@ -86,12 +86,19 @@ func (s *Service) poll(m mapping) {
 		if len(messages) == 0 {
 			continue
 		}
-		done, err := s.process(m, messages)
-		if err != nil && s.ctx.Err() == nil {
-			s.opts.Logger.Error("working on a batch; its messages will come again", "queue", m.queueARN, "error", err)
-		}
-		s.delete(m, done)
+		s.batch(m, messages)
 	}
+}
+
+// batch works on messages, during which the clock does not go on: what the
+// function puts back for later is counted from when it did.
+func (s *Service) batch(m mapping, messages []sqs.Message) {
+	defer s.opts.Clock.Busy()()
+	done, err := s.process(m, messages)
+	if err != nil && s.ctx.Err() == nil {
+		s.opts.Logger.Error("working on a batch; its messages will come again", "queue", m.queueARN, "error", err)
+	}
+	s.delete(m, done)
 }
 
 // pausePolling waits in real time: the engine's clock may stand still.
