@@ -189,9 +189,13 @@ func (s *supervisor) renew(ctx context.Context) (stopping bool) {
 		s.send(syscall.SIGTERM)
 		return true
 	}
-	if next, err := dress(ctx, s.client, s.bindings); err == nil {
-		s.wear(next)
+	next, err := dress(ctx, s.client, s.bindings)
+	if err != nil { // a signal would have it read what it has
+		s.note("rekey: warning: %s goes on with the values that it has: %v", s.command[0], err)
+		s.settle()
+		return false
 	}
+	s.wear(next)
 	s.note("a secret rotated: sending %s to %s", s.signal, s.command[0])
 	s.send(s.signal)
 	s.pauseMore()
