@@ -182,17 +182,18 @@ func NewPassword() Value {
 		if i < len(classes) {
 			from = classes[i]
 		}
-		text[i] = from[random(len(from))]
+		text[i] = from[Random(len(from))]
 	}
 	for i := len(text) - 1; i > 0; i-- { // the first four had their class
-		j := random(i + 1)
+		j := Random(i + 1)
 		text[i], text[j] = text[j], text[i]
 	}
 	return NewValue(string(text))
 }
 
-// random is a number from 0 to n-1.
-func random(n int) int {
+// Random is a number from 0 to n-1, each as likely as the others, that nobody
+// can foretell: what secrets are made of. It panics if n is not positive.
+func Random(n int) int {
 	i, err := rand.Int(rand.Reader, big.NewInt(int64(n)))
 	if err != nil {
 		panic("crypto/rand does not fail") // documented so since Go 1.24

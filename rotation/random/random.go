@@ -19,13 +19,11 @@ package random
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"math"
-	"math/big"
 	"slices"
 	"strings"
 
@@ -177,11 +175,7 @@ func (s Strategy) generate() (string, error) {
 	var text strings.Builder
 	text.WriteString(s.Prefix)
 	for range length {
-		i, err := rand.Int(rand.Reader, big.NewInt(int64(len(from))))
-		if err != nil {
-			return "", err
-		}
-		text.WriteByte(from[i.Int64()])
+		text.WriteByte(from[rotation.Random(len(from))])
 	}
 	return text.String(), nil
 }
