@@ -68,7 +68,7 @@ is whole and has a finding of that severity or a graver one.`,
 	}
 	cmd.Flags().StringVar(&f.since, "since", "", "look back so far, or to this time: 24h, 90d, 2026-01-31, or RFC 3339 (default 24h of the event history, all of PATHs)")
 	cmd.Flags().StringVar(&f.until, "until", "", "look up to this time, in the same forms")
-	cmd.Flags().StringArrayVar(&f.secrets, "secret", nil, "report on this secret alone: its name or ARN; repeat it for several")
+	cmd.Flags().StringArrayVar(&f.secrets, "secret", nil, "report on this secret alone: its name or ARN; may be repeated")
 	cmd.Flags().StringVar(&f.principal, "principal", "", "report on this principal alone: the ARN of a role, user or session, an access key id, a session's name")
 	cmd.Flags().StringVar(&f.state, "checkpoint", "", "file that keeps what was read, for the next report")
 	cmd.Flags().StringVar(&f.baseline, "baseline", "", "file that keeps who used which secret, so that the next report tells what is new")
@@ -89,9 +89,11 @@ is whole and has a finding of that severity or a graver one.`,
 	return cmd
 }
 
+// audit makes the report and hands it over. What is wrong with the flags is said
+// before anything is read.
 func (a *app) audit(cmd *cobra.Command, f auditFlags, paths []string) error {
 	sparingly()
-	opts := audit.Options{Now: time.Now(), Principal: f.principal}
+	opts := audit.Options{Now: time.Now(), Principal: f.principal, Secrets: a.named(f.secrets), Decoys: a.named(f.decoys)}
 	var err error
 	if opts.From, opts.To, err = f.bounds(opts.Now, len(paths) > 0); err != nil {
 		return err
@@ -103,59 +105,75 @@ func (a *app) audit(cmd *cobra.Command, f auditFlags, paths []string) error {
 	if err != nil {
 		return err
 	}
-	opts.Secrets, opts.Decoys = a.named(f.secrets), a.named(f.decoys)
+	report, err := a.summarize(cmd, f, opts, paths)
+	if err != nil {
+		return err
+	}
+	if err := a.handOver(f, report, write); err != nil {
+		return err
+	}
+	return verdict(f, report)
+}
+
+// summarize reads the records, with what else tells of them: the baseline, the
+// digests, the state of the secrets.
+func (a *app) summarize(cmd *cobra.Command, f auditFlags, opts audit.Options, paths []string) (*audit.Report, error) {
+	var err error
 	if f.baseline != "" {
 		if opts.Baseline, err = readBaseline(f.baseline); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	var kept *source.Checkpoint
 	if f.state != "" {
 		if kept, err = source.OpenCheckpoint(f.state); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	records, err := a.read(cmd, paths, reading{from: opts.From, to: opts.To, kept: kept, progress: f.progress})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if f.verify {
 		if opts.Integrity, err = a.integrity(cmd.Context(), f, records, paths); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if len(paths) == 0 {
 		if err := a.join(cmd.Context(), &opts); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	report, err := audit.Summarize(cmd.Context(), records.source, opts)
 	if kept != nil {
 		err = errors.Join(err, kept.Close())
 	}
-	if err != nil {
-		return err
-	}
-	if f.baseline != "" {
-		if err := writeFile(f.baseline, report, baseline); err != nil {
+	return report, err
+}
+
+// handOver writes the report where it was asked for, and the baseline for the
+// next one.
+func (a *app) handOver(f auditFlags, report *audit.Report, write form) error {
+	files := []struct {
+		path  string
+		write form
+		told  bool
+	}{{f.baseline, baseline, false}, {f.html, render.HTML, true}, {f.output, write, true}}
+	for _, file := range files {
+		if file.path == "" {
+			continue
+		}
+		if err := writeFile(file.path, report, file.write); err != nil {
 			return err
 		}
-	}
-	if f.html != "" {
-		if err := writeFile(f.html, report, render.HTML); err != nil {
-			return err
+		if file.told {
+			a.note("report written to %s", file.path)
 		}
-		a.note("report written to %s", f.html)
 	}
 	if f.output != "" {
-		if err := writeFile(f.output, report, write); err != nil {
-			return err
-		}
-		a.note("report written to %s", f.output)
-	} else if err := write(a.stdout, report); err != nil {
-		return err
+		return nil
 	}
-	return verdict(f, report)
+	return write(a.stdout, report)
 }
 
 // A form writes a report.
