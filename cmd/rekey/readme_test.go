@@ -58,7 +58,7 @@ func TestTheReadmesCommandsRun(t *testing.T) {
 		t.Log("NOT TESTED: there is no aws CLI")
 		script = regexp.MustCompile(`(?m)^aws .*$`).ReplaceAllString(script, ":")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", strings.ReplaceAll(script, "curl ", "curl -sS --fail-with-body "))
 	cmd.Dir = t.TempDir()
@@ -293,7 +293,7 @@ func TestTheAgentsCommandsRun(t *testing.T) {
 		"http://127.0.0.1:4566", ready.AWS, "localhost:2773", fmt.Sprintf("localhost:%d", port),
 		"rekey agent ", fmt.Sprintf("rekey agent --listen 127.0.0.1:%d ", port), "curl ", "curl -sS --fail-with-body ",
 	).Replace(script)
-	runCommands(t, "docs/agent.md", t.TempDir(), "trap 'kill $(jobs -p)' EXIT\n"+commands, time.Minute,
+	runCommands(t, "docs/agent.md", t.TempDir(), "trap 'kill $(jobs -p)' EXIT\n"+commands, 5*time.Minute,
 		`"Name":"dev-external-api-keys"`, "a key of 9 characters", "two keys: 9 and 4 characters")
 }
 
@@ -318,7 +318,7 @@ func TestTheGettingStartedCommandsRun(t *testing.T) {
 		t.Log("NOT TESTED: there is no aws CLI")
 		commands = regexp.MustCompile(`(?m)^aws .*$`).ReplaceAllString(commands, ":")
 	}
-	runCommands(t, "docs/getting-started.md", dir, commands, 3*time.Minute,
+	runCommands(t, "docs/getting-started.md", dir, commands, 8*time.Minute,
 		"database-credentials rotated in ", "rekey-prod is CREATE_COMPLETE", "nothing would change", " 1.20", "by polling",
 		"prod-external-api-keys is deleted on ", "rekey-prod is UPDATE_COMPLETE")
 }
@@ -345,7 +345,7 @@ func TestASecretOfYourOwnRotates(t *testing.T) {
 		t.Fatal(err)
 	}
 	ready := startFromReadme(t, strings.ReplaceAll(commands[0], "template.yaml", file))
-	runCommands(t, path, dir, "export AWS_ENDPOINT_URL="+ready.AWS+"\n"+commands[1], time.Minute,
+	runCommands(t, path, dir, "export AWS_ENDPOINT_URL="+ready.AWS+"\n"+commands[1], 5*time.Minute,
 		"the superuser may change the user", "orders-database rotated in ", "is revoked")
 }
 

@@ -112,7 +112,7 @@ func TestReport(t *testing.T) {
 			}
 			close(results)
 			var out strings.Builder
-			if code := report(&out, chosen, results); code != tt.code {
+			if code := report(&out, chosen, results, false); code != tt.code {
 				t.Errorf("exit code %d, want %d", code, tt.code)
 			}
 			lines := strings.Split(out.String(), "\n")
