@@ -21,6 +21,7 @@ import (
 
 	"github.com/rekey-go/rekey/internal/local"
 	"github.com/rekey-go/rekey/internal/stack"
+	"github.com/rekey-go/rekey/internal/stage"
 	"github.com/rekey-go/rekey/runtime/bulletin"
 )
 
@@ -128,15 +129,10 @@ func (a *app) explainAPI(err error, api smithy.APIError) error {
 }
 
 // secretID is the name that Secrets Manager knows a secret by.
-func (a *app) secretID(name string) string {
-	if strings.HasPrefix(name, "arn:") || strings.HasPrefix(name, a.stage+"-") {
-		return name
-	}
-	return a.stage + "-" + name
-}
+func (a *app) secretID(name string) string { return stage.Physical(a.stage, name) }
 
 // logical is a secret's name without its stage.
-func (a *app) logical(name string) string { return strings.TrimPrefix(name, a.stage+"-") }
+func (a *app) logical(name string) string { return stage.Logical(a.stage, name) }
 
 // short is the part of a version id that people compare.
 func short(version string) string {

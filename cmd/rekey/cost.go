@@ -17,6 +17,7 @@ import (
 
 	"github.com/rekey-go/rekey/audit"
 	"github.com/rekey-go/rekey/internal/cost"
+	"github.com/rekey-go/rekey/internal/stage"
 )
 
 type costFlags struct {
@@ -100,7 +101,7 @@ func (a *app) countSecrets(cmd *cobra.Command, u *cost.Usage) error {
 	if err != nil {
 		return err
 	}
-	secrets, err := a.stageSecrets(cmd.Context(), client)
+	secrets, err := stage.List(cmd.Context(), client, a.stage, false)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/rekey-go/rekey/internal/stage"
 )
 
 // An app is one run of the command.
@@ -61,7 +63,7 @@ Exit codes: 0 done, 1 usage or local, 2 AWS answered with an error,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
-		PersistentPreRun:  func(*cobra.Command, []string) { a.stage = firstSet(a.stage, os.Getenv("REKEY_STAGE"), "dev") },
+		PersistentPreRun:  func(*cobra.Command, []string) { a.stage = firstSet(a.stage, os.Getenv("REKEY_STAGE"), stage.Default) },
 	}
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print data as JSON")
 	root.PersistentFlags().StringVar(&a.stage, "stage", "", "deployment stage, the prefix of every name (default REKEY_STAGE, or dev)")

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -12,10 +11,10 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
-	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/rekey-go/rekey/internal/stage"
 	"github.com/rekey-go/rekey/rotation"
 )
 
@@ -40,7 +39,7 @@ func (a *app) listCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			secrets, err := a.stageSecrets(cmd.Context(), client)
+			secrets, err := stage.List(cmd.Context(), client, a.stage, false)
 			if err != nil {
 				return err
 			}
@@ -55,24 +54,6 @@ func (a *app) listCommand() *cobra.Command {
 			return a.data(map[string]any{"secrets": rows}, func(w io.Writer) { printSecrets(w, rows) })
 		},
 	}
-}
-
-// stageSecrets lists the secrets of the stage.
-func (a *app) stageSecrets(ctx context.Context, client *secretsmanager.Client) ([]types.SecretListEntry, error) {
-	var all []types.SecretListEntry
-	pages := secretsmanager.NewListSecretsPaginator(client, &secretsmanager.ListSecretsInput{})
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
-		if err != nil {
-			return nil, err
-		}
-		for _, s := range page.SecretList {
-			if strings.HasPrefix(aws.ToString(s.Name), a.stage+"-") {
-				all = append(all, s)
-			}
-		}
-	}
-	return all, nil
 }
 
 func printSecrets(w io.Writer, rows []secretRow) {

@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/spf13/cobra"
 
+	"github.com/rekey-go/rekey/internal/stage"
 	"github.com/rekey-go/rekey/rotation"
 	"github.com/rekey-go/rekey/runtime/bulletin"
 )
@@ -53,7 +54,7 @@ func (a *app) statusCommand() *cobra.Command {
 			board := a.bulletin(cfg)
 			names := args
 			if len(names) == 0 {
-				secrets, err := a.stageSecrets(cmd.Context(), client)
+				secrets, err := stage.List(cmd.Context(), client, a.stage, false)
 				if err != nil {
 					return err
 				}

@@ -41,6 +41,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net/http"
@@ -56,6 +57,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/awslabs/aws-lambda-go-api-proxy/httpadapter"
 
+	"github.com/rekey-go/rekey/internal/stage"
 	"github.com/rekey-go/rekey/runtime/bulletin"
 	"github.com/rekey-go/rekey/runtime/secrets"
 )
@@ -145,16 +147,13 @@ type Handler struct {
 func NewHandler(store SecretsManager, opts Options) *Handler {
 	perSecond := opts.callsPerSecond()
 	h := &Handler{
-		store: store, stage: opts.Stage, kmsKey: opts.KMSKey, tokens: opts.Tokens, access: opts.Access, board: opts.Board, log: opts.Logger,
+		store: store, stage: cmp.Or(opts.Stage, stage.Default), kmsKey: opts.KMSKey, tokens: opts.Tokens, access: opts.Access, board: opts.Board, log: opts.Logger,
 		history:   newHistory(opts.Trail, opts.TrailPerSecond),
 		details:   newDetails(),
 		reports:   newReports(opts.Trail, opts.TrailPerSecond),
 		callers:   &buckets{every: time.Second / time.Duration(perSecond), burst: 2 * perSecond},
 		rotations: &buckets{every: opts.rotateEvery(), burst: rotateBurst},
 		routes:    routes(),
-	}
-	if h.stage == "" {
-		h.stage = "dev"
 	}
 	if h.log == nil {
 		h.log = slog.Default()

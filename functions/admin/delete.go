@@ -7,6 +7,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
+	"github.com/rekey-go/rekey/internal/stage"
 )
 
 // recoveryDays is how long a deletion can be taken back.
@@ -28,7 +30,7 @@ func (h *Handler) deleteSecret(c *call) (*answer, error) {
 	if guards(c.name) && !c.who.all() {
 		return nil, errForbidden
 	}
-	id := h.stage + "-" + c.name
+	id := stage.Physical(h.stage, c.name)
 	out, err := h.store.DeleteSecret(c.Context(), &secretsmanager.DeleteSecretInput{SecretId: &id, RecoveryWindowInDays: aws.Int64(recoveryDays)})
 	if err != nil {
 		return nil, err
@@ -44,7 +46,7 @@ func (h *Handler) restoreSecret(c *call) (*answer, error) {
 	if p := decode(c.Request, nil); p != nil {
 		return nil, p
 	}
-	id := h.stage + "-" + c.name
+	id := stage.Physical(h.stage, c.name)
 	if _, err := h.store.RestoreSecret(c.Context(), &secretsmanager.RestoreSecretInput{SecretId: &id}); err != nil {
 		return nil, err
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"net/http"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -16,6 +15,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/rekey-go/rekey/audit"
+	"github.com/rekey-go/rekey/internal/stage"
 	"github.com/rekey-go/rekey/rotation"
 	"github.com/rekey-go/rekey/runtime/bulletin"
 )
@@ -112,7 +112,7 @@ func (d *details) read(ctx context.Context, id string, ask func(context.Context)
 }
 
 func (h *Handler) describeSecret(c *call) (*answer, error) {
-	id := h.stage + "-" + c.name
+	id := stage.Physical(h.stage, c.name)
 	d, err := h.details.read(c.Context(), id, func(ctx context.Context) (*detail, error) { return h.ask(ctx, id) })
 	if err != nil {
 		return nil, err
@@ -138,7 +138,7 @@ func (h *Handler) ask(ctx context.Context, id string) (*detail, error) {
 	}
 	past := h.history.read(ctx)
 	f := facts{
-		name: strings.TrimPrefix(aws.ToString(about.Name), h.stage+"-"), arn: aws.ToString(about.ARN), description: aws.ToString(about.Description),
+		name: stage.Logical(h.stage, aws.ToString(about.Name)), arn: aws.ToString(about.ARN), description: aws.ToString(about.Description),
 		versions: about.VersionIdsToStages, rotates: aws.ToBool(about.RotationEnabled), rules: about.RotationRules,
 		rotated: about.LastRotatedDate, next: about.NextRotationDate, created: about.CreatedDate, changed: about.LastChangedDate, deletion: about.DeletedDate,
 	}

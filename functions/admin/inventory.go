@@ -12,11 +12,11 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/singleflight"
 
+	"github.com/rekey-go/rekey/internal/stage"
 	"github.com/rekey-go/rekey/runtime/bulletin"
 )
 
@@ -93,7 +93,7 @@ func (h *Handler) takeStock(ctx context.Context) (*stock, error) {
 		blind  bool
 	)
 	g, gctx := errgroup.WithContext(ctx)
-	g.Go(func() (err error) { listed, err = h.list(gctx); return err })
+	g.Go(func() (err error) { listed, err = stage.List(gctx, h.store, h.stage, true); return err })
 	g.Go(func() error { past = h.history.read(gctx); return nil })
 	if h.board != nil {
 		g.Go(func() error {
@@ -128,30 +128,9 @@ func (h *Handler) takeStock(ctx context.Context) (*stock, error) {
 	return s, nil
 }
 
-// list lists the secrets of the stage, those too that are scheduled for deletion.
-func (h *Handler) list(ctx context.Context) ([]types.SecretListEntry, error) {
-	var all []types.SecretListEntry
-	pages := secretsmanager.NewListSecretsPaginator(h.store, &secretsmanager.ListSecretsInput{
-		Filters:                []types.Filter{{Key: types.FilterNameStringTypeName, Values: []string{h.stage + "-"}}},
-		IncludePlannedDeletion: aws.Bool(true), MaxResults: aws.Int32(100), // AWS has no larger page
-	})
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
-		if err != nil {
-			return nil, err
-		}
-		for _, e := range page.SecretList {
-			if strings.HasPrefix(aws.ToString(e.Name), h.stage+"-") { // AWS's filter has no case
-				all = append(all, e)
-			}
-		}
-	}
-	return all, nil
-}
-
-func factsOf(stage string, e types.SecretListEntry) facts {
+func factsOf(in string, e types.SecretListEntry) facts {
 	return facts{
-		name: strings.TrimPrefix(aws.ToString(e.Name), stage+"-"), arn: aws.ToString(e.ARN), description: aws.ToString(e.Description),
+		name: stage.Logical(in, aws.ToString(e.Name)), arn: aws.ToString(e.ARN), description: aws.ToString(e.Description),
 		versions: e.SecretVersionsToStages, rotates: aws.ToBool(e.RotationEnabled), rules: e.RotationRules,
 		rotated: e.LastRotatedDate, next: e.NextRotationDate, created: e.CreatedDate, changed: e.LastChangedDate, deletion: e.DeletedDate,
 	}

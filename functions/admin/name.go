@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/rekey-go/rekey/internal/stage"
 )
 
 // maxName is how long the name of a secret may be, with its stage.
@@ -15,7 +17,6 @@ var validName = regexp.MustCompile(`^[A-Za-z0-9/_+=.@-]+$`)
 // physicalName puts the stage before a logical name. Member is what the name
 // was given as.
 func (h *Handler) physicalName(member, name string) (string, *problem) {
-	bare, staged := strings.CutPrefix(name, h.stage+"-")
 	segments := strings.Split(name, "/")
 	switch {
 	case name == "":
@@ -28,12 +29,12 @@ func (h *Handler) physicalName(member, name string) (string, *problem) {
 		return "", badRequest("%s has an empty part, or one that is . or ..", member)
 	case name == "rotate" || slices.Contains(reserved(), segments[len(segments)-1]) && len(segments) > 1:
 		return "", badRequest("%s ends as a route of this API does", member)
-	case staged:
+	case stage.Has(h.stage, name):
 		p := badRequest("%s has the stage before it already", member)
-		p.Hint = fmt.Sprintf("use %q: the stage is added here", bare)
+		p.Hint = fmt.Sprintf("use %q: the stage is added here", stage.Logical(h.stage, name))
 		return "", p
 	}
-	return h.stage + "-" + name, nil
+	return stage.Physical(h.stage, name), nil
 }
 
 // reserved are the last parts of the routes of one secret.

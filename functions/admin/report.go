@@ -15,6 +15,7 @@ import (
 
 	"github.com/rekey-go/rekey/audit"
 	"github.com/rekey-go/rekey/audit/source"
+	"github.com/rekey-go/rekey/internal/stage"
 )
 
 const (
@@ -149,12 +150,12 @@ func (h *Handler) summarize(c *call) (*answer, error) {
 func (h *Handler) digestFor(who principal, r *audit.Report) digest {
 	d := digest{Coverage: r.Coverage, Secrets: []audited{}, Denied: []audit.Denied{}, Findings: []audit.Finding{}}
 	may := func(physical string) bool {
-		name, ours := strings.CutPrefix(physical, h.stage+"-")
-		return ours && who.may(ScopeAudit, name) || who.mayAll(ScopeAudit)
+		ours := stage.Has(h.stage, physical)
+		return ours && who.may(ScopeAudit, stage.Logical(h.stage, physical)) || who.mayAll(ScopeAudit)
 	}
 	for _, s := range r.Secrets {
 		if may(s.Name) {
-			d.Secrets = append(d.Secrets, auditedOf(strings.TrimPrefix(s.Name, h.stage+"-"), s))
+			d.Secrets = append(d.Secrets, auditedOf(stage.Logical(h.stage, s.Name), s))
 		}
 	}
 	for _, x := range r.Denied {

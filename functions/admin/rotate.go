@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
+	"github.com/rekey-go/rekey/internal/stage"
 	"github.com/rekey-go/rekey/internal/supply"
 	"github.com/rekey-go/rekey/rotation"
 )
@@ -91,7 +92,7 @@ func (h *Handler) rollback(c *call) (*answer, error) {
 	if guards(c.name) && !c.who.all() {
 		return nil, errForbidden
 	}
-	id := h.stage + "-" + c.name
+	id := stage.Physical(h.stage, c.name)
 	token, p := versionToken(c, "", id)
 	if p != nil {
 		return nil, p
@@ -191,7 +192,7 @@ func (h *Handler) cancelRotation(c *call) (*answer, error) {
 	if p := decode(c.Request, nil); p != nil {
 		return nil, p
 	}
-	id := h.stage + "-" + c.name
+	id := stage.Physical(h.stage, c.name)
 	if _, err := h.store.CancelRotateSecret(c.Context(), &secretsmanager.CancelRotateSecretInput{SecretId: &id}); err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"github.com/rekey-go/rekey/audit"
+	"github.com/rekey-go/rekey/internal/stage"
 	"github.com/rekey-go/rekey/rotation"
 )
 
@@ -75,7 +76,7 @@ func (h *Handler) readRotation(c *call) (*answer, error) {
 	if p != nil {
 		return nil, p
 	}
-	id := h.stage + "-" + c.name
+	id := stage.Physical(h.stage, c.name)
 	c.version = c.URL.Query().Get("versionId")
 	state, err := h.await(c.Context(), c.name, id, c.version, wait)
 	if err != nil {

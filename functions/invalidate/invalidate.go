@@ -10,6 +10,7 @@
 package invalidate
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -27,6 +28,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 
+	"github.com/rekey-go/rekey/internal/stage"
 	"github.com/rekey-go/rekey/runtime/bulletin"
 	"github.com/rekey-go/rekey/runtime/invalidation"
 	"github.com/rekey-go/rekey/runtime/secrets"
@@ -64,11 +66,8 @@ func New(cfg aws.Config, getenv func(string) string) (lambda.Handler, error) {
 	f := &function{
 		store: secretsmanager.NewFromConfig(cfg),
 		board: bulletin.New(dynamodb.NewFromConfig(cfg), table),
-		stage: getenv("REKEY_STAGE"),
+		stage: cmp.Or(getenv("REKEY_STAGE"), stage.Default),
 		log:   slog.New(slog.NewJSONHandler(os.Stdout, nil)),
-	}
-	if f.stage == "" {
-		f.stage = "dev"
 	}
 	return lambda.NewHandler(f.handle), nil
 }
@@ -95,7 +94,7 @@ func (f *function) ours(r invalidation.Rotated) bool {
 	if _, resource, ok := strings.Cut(r.SecretARN, ":secret:"); ok {
 		name = resource
 	}
-	return strings.HasPrefix(name, f.stage+"-")
+	return stage.Has(f.stage, name)
 }
 
 // announce brings the board up to date about one secret.

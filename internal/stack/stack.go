@@ -27,6 +27,7 @@ import (
 	"github.com/rekey-go/rekey/internal/local"
 	"github.com/rekey-go/rekey/internal/local/store"
 	"github.com/rekey-go/rekey/internal/pgserver"
+	"github.com/rekey-go/rekey/internal/stage"
 )
 
 // Options configure [Start].
@@ -127,7 +128,7 @@ func (s *Stack) startEngine(ctx context.Context, opts *Options) (err error) {
 	maps.Copy(defaults, opts.Defaults)
 	opts.Defaults = defaults
 	s.Engine, err = local.Start(ctx, local.Options{
-		Template: opts.Template, TemplateFile: opts.TemplateFile, StackName: Name(cmp.Or(opts.Parameters["Stage"], opts.Defaults["Stage"], "dev")), Parameters: opts.Parameters, Defaults: opts.Defaults,
+		Template: opts.Template, TemplateFile: opts.TemplateFile, StackName: Name(cmp.Or(opts.Parameters["Stage"], opts.Defaults["Stage"], stage.Default)), Parameters: opts.Parameters, Defaults: opts.Defaults,
 		Port: opts.Port, APIPort: opts.APIPort, StateDir: opts.StateDir, Passphrase: opts.Passphrase, TrailDelay: opts.TrailDelay,
 		Command: opts.Command, NoIAM: opts.NoIAM, Logs: opts.Logs, Logger: opts.Logger,
 	})
@@ -189,7 +190,7 @@ func (s *Stack) put(ctx context.Context, name string, value any) error {
 
 func (s *Stack) putText(ctx context.Context, name, text string) error {
 	_, err := secretsmanager.NewFromConfig(s.Config()).PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{
-		SecretId: new(s.Stage + "-" + name), SecretString: &text,
+		SecretId: new(stage.Physical(s.Stage, name)), SecretString: &text,
 	})
 	if err != nil {
 		return fmt.Errorf("storing %s: %w", name, err)
