@@ -7,10 +7,10 @@ import (
 	"maps"
 	"math"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/rekey-go/rekey/audit"
+	"github.com/rekey-go/rekey/internal/stage"
 )
 
 // The metrics, in the namespace Rekey and with the dimension Stage.
@@ -42,8 +42,8 @@ type figures struct {
 	age time.Duration
 }
 
-// figuresOf counts all but the news.
-func figuresOf(report *audit.Report, stage string) figures {
+// figuresOf counts all but the news, in a stage that is ours.
+func figuresOf(report *audit.Report, ours string) figures {
 	f := figures{days: make(map[string]float64), age: max(report.Generated.Sub(report.Coverage.To), 0)}
 	for i := range report.Secrets {
 		s := &report.Secrets[i]
@@ -54,7 +54,7 @@ func figuresOf(report *audit.Report, stage string) figures {
 				f.laggards++
 			}
 		}
-		if st := s.State; st != nil && st.Rotation && st.Deleted.IsZero() && strings.HasPrefix(s.Name, stage+"-") {
+		if st := s.State; st != nil && st.Rotation && st.Deleted.IsZero() && stage.Has(ours, s.Name) {
 			last := st.Rotated
 			if last.IsZero() {
 				last = st.Created
