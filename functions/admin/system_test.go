@@ -1,7 +1,6 @@
 package admin_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,7 +16,6 @@ import (
 
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/cloudtrail"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -25,43 +23,29 @@ import (
 
 	"github.com/rekey-go/rekey"
 	"github.com/rekey-go/rekey/functions/admin"
+	"github.com/rekey-go/rekey/functions/internal/functiontest"
 	"github.com/rekey-go/rekey/functions/invalidate"
 	"github.com/rekey-go/rekey/functions/keyrotator"
 	"github.com/rekey-go/rekey/internal/local"
 	"github.com/rekey-go/rekey/runtime/bulletin"
 )
 
-// TestMain lets the engine run this test binary as one of the functions.
-func TestMain(m *testing.M) {
-	if len(os.Args) == 3 && os.Args[1] == "function" {
-		runFunction(os.Args[2])
-		return
-	}
-	os.Exit(m.Run())
-}
-
-// runFunction is an environment of a function. The test has two of them; the
+// TestMain lets the engine run this test binary as three of the functions; the
 // others do nothing.
-func runFunction(codeURI string) {
-	cfg, err := config.LoadDefaultConfig(context.Background())
-	if err != nil {
-		panic(err)
-	}
-	h := lambda.NewHandler(func(context.Context, json.RawMessage) (any, error) { return nil, nil })
-	switch {
-	case strings.Contains(codeURI, "keyrotator") && !strings.Contains(codeURI, "apikeyrotator"):
-		h, err = keyrotator.New(cfg, os.Getenv)
-	case strings.Contains(codeURI, "invalidate"):
-		h, err = invalidate.New(cfg, os.Getenv)
-	case strings.Contains(codeURI, "dbrotator"):
-		h = lambda.NewHandler(func(context.Context, json.RawMessage) (any, error) {
-			return nil, errors.New("the database is away")
-		})
-	}
-	if err != nil {
-		panic(err)
-	}
-	lambda.Start(h)
+func TestMain(m *testing.M) {
+	functiontest.Main(m, func(codeURI string, cfg aws.Config) (lambda.Handler, error) {
+		switch {
+		case strings.Contains(codeURI, "keyrotator") && !strings.Contains(codeURI, "apikeyrotator"):
+			return keyrotator.New(cfg, os.Getenv)
+		case strings.Contains(codeURI, "invalidate"):
+			return invalidate.New(cfg, os.Getenv)
+		case strings.Contains(codeURI, "dbrotator"):
+			return lambda.NewHandler(func(context.Context, json.RawMessage) (any, error) {
+				return nil, errors.New("the database is away")
+			}), nil
+		}
+		return nil, nil
+	})
 }
 
 const (
@@ -80,28 +64,8 @@ type system struct {
 	api      *admin.Handler
 	url      string
 	client   *http.Client
-	log      *syncBuffer
+	log      *functiontest.Log
 	calls    *faults
-}
-
-// A syncBuffer may be written by many.
-type syncBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-// Write appends.
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-// String is all that was written.
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }
 
 // start starts a system. Edit may change what the API is made with.
@@ -113,14 +77,11 @@ func start(t testing.TB, edit ...func(*admin.Options)) *system {
 // startFrom starts a system of a template.
 func startFrom(t testing.TB, template []byte, edit ...func(*admin.Options)) *system {
 	t.Helper()
-	s := &system{contract: newContract(t), log: new(syncBuffer), calls: new(faults)}
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := &system{contract: newContract(t), log: new(functiontest.Log), calls: new(faults)}
+	var err error
 	s.engine, err = local.Start(t.Context(), local.Options{
 		Template: template, TemplateFile: "template.yaml", Logs: s.log,
-		Command:         func(codeURI string) ([]string, error) { return []string{self, "function", codeURI}, nil },
+		Command:         functiontest.Command,
 		RotationBackoff: []time.Duration{time.Hour},
 	})
 	if err != nil {

@@ -1,7 +1,6 @@
 package audit_test
 
 import (
-	"bytes"
 	"compress/gzip"
 	"context"
 	"encoding/json"
@@ -10,13 +9,11 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
@@ -28,62 +25,29 @@ import (
 	"github.com/rekey-go/rekey"
 	report "github.com/rekey-go/rekey/audit"
 	"github.com/rekey-go/rekey/functions/audit"
+	"github.com/rekey-go/rekey/functions/internal/functiontest"
 	"github.com/rekey-go/rekey/internal/local"
 )
 
-// TestMain lets the engine run this test binary as one of the functions.
+// TestMain lets the engine run this test binary as the audit; the other
+// functions do nothing.
 func TestMain(m *testing.M) {
-	if len(os.Args) == 3 && os.Args[1] == "function" {
-		runFunction(os.Args[2])
-		return
-	}
-	os.Exit(m.Run())
-}
-
-// runFunction is an environment of a function: of the audit, or of one that does
-// nothing.
-func runFunction(codeURI string) {
-	cfg, err := config.LoadDefaultConfig(context.Background())
-	if err != nil {
-		panic(err)
-	}
-	h := lambda.NewHandler(func(context.Context, json.RawMessage) (any, error) { return nil, nil })
-	if strings.Contains(codeURI, "audit") {
-		if h, err = audit.New(cfg, os.Getenv); err != nil {
-			panic(err)
+	functiontest.Main(m, func(codeURI string, cfg aws.Config) (lambda.Handler, error) {
+		if !strings.Contains(codeURI, "audit") {
+			return nil, nil
 		}
-	}
-	lambda.Start(h)
+		return audit.New(cfg, os.Getenv)
+	})
 }
 
 // A system is the engine with the whole template, and a queue that gets what is
 // put on its bus.
 type system struct {
 	*local.Engine
-	log     *syncBuffer
+	log     *functiontest.Log
 	queue   string
 	bucket  string
 	secrets *secretsmanager.Client
-}
-
-// A syncBuffer may be written by many.
-type syncBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-// Write appends.
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-// String is all that was written.
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }
 
 func (s *system) as(name string) aws.Config {
@@ -92,14 +56,11 @@ func (s *system) as(name string) aws.Config {
 
 func startSystem(t *testing.T) *system {
 	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &system{log: new(syncBuffer)}
+	s := &system{log: new(functiontest.Log)}
+	var err error
 	s.Engine, err = local.Start(t.Context(), local.Options{
 		Template: rekey.Template, TemplateFile: "template.yaml", Logs: s.log,
-		Command: func(codeURI string) ([]string, error) { return []string{self, "function", codeURI}, nil },
+		Command: functiontest.Command,
 	})
 	if err != nil {
 		t.Fatal(err)
