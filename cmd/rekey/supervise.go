@@ -172,13 +172,20 @@ func (s *supervisor) loop(ctx context.Context) error {
 func (s *supervisor) isNews(ctx context.Context) bool {
 	next, err := dress(ctx, s.client, s.bindings)
 	if err != nil {
-		s.note("rekey: warning: %s goes on with the values that it has: %v", s.command[0], err)
+		s.keep(err)
+		return false
 	}
-	if err != nil || maps.Equal(next.versions, s.worn.versions) {
+	if maps.Equal(next.versions, s.worn.versions) {
 		s.settle()
 		return false
 	}
 	return true
+}
+
+// keep leaves the command as it is, with the values that it has.
+func (s *supervisor) keep(err error) {
+	s.note("rekey: warning: %s goes on with the values that it has: %v", s.command[0], err)
+	s.settle()
 }
 
 // renew has the command take over the new values: by its signal, or by its
@@ -191,8 +198,7 @@ func (s *supervisor) renew(ctx context.Context) (stopping bool) {
 	}
 	next, err := dress(ctx, s.client, s.bindings)
 	if err != nil { // a signal would have it read what it has
-		s.note("rekey: warning: %s goes on with the values that it has: %v", s.command[0], err)
-		s.settle()
+		s.keep(err)
 		return false
 	}
 	s.wear(next)
