@@ -21,10 +21,11 @@ import (
 // it. It costs four lookups whatever the number of secrets, so it is read for
 // all of them at once, kept for a while, and never waited for long.
 type history struct {
-	trail   cloudtrail.LookupEventsAPIClient // nil where there is none
-	limiter *rate.Limiter
-	keep    time.Duration
-	flight  singleflight.Group
+	trail    cloudtrail.LookupEventsAPIClient // nil where there is none
+	limiter  *rate.Limiter
+	keep     time.Duration
+	patience time.Duration // how long a call waits for the trail to be read
+	flight   singleflight.Group
 
 	mu   sync.Mutex
 	last past
@@ -33,7 +34,7 @@ type history struct {
 const (
 	// lookupTimeout is how long reading the trail may take.
 	lookupTimeout = 10 * time.Second
-	// patience is how long a call waits for it.
+	// patience is how long a call waits for it before it answers with what it has.
 	patience = 200 * time.Millisecond
 	// keepPast is how long the past is kept: the trail is minutes late on AWS,
 	// and takes two calls in a second of a whole account.
@@ -43,7 +44,7 @@ const (
 )
 
 func newHistory(trail cloudtrail.LookupEventsAPIClient, perSecond float64) *history {
-	h := &history{trail: trail, keep: keepPast, limiter: rate.NewLimiter(rate.Limit(cmp.Or(perSecond, 2)), 2)}
+	h := &history{trail: trail, keep: keepPast, patience: patience, limiter: rate.NewLimiter(rate.Limit(cmp.Or(perSecond, 2)), 2)}
 	if perSecond < 0 {
 		h.limiter, h.keep = rate.NewLimiter(rate.Inf, 1), keepPastLocal
 	}
@@ -110,7 +111,7 @@ func (h *history) read(ctx context.Context) past {
 		h.last = next
 		return next, nil
 	})
-	wait := time.NewTimer(patience)
+	wait := time.NewTimer(h.patience)
 	defer wait.Stop()
 	select {
 	case r := <-done:
