@@ -12,7 +12,7 @@ import (
 type Meter struct {
 	begun  time.Time
 	counts [counted]atomic.Int64
-	// known is whether all files were counted before they are read.
+	// known is whether all files were counted, by a survey or by reading them.
 	known atomic.Bool
 }
 
@@ -88,6 +88,14 @@ func (m *Meter) Progress() Progress {
 		p.Left = time.Duration(float64(spent) * float64(all-done) / float64(done))
 	}
 	return p
+}
+
+// Complete says that all there is was read: what was read is then the whole, even
+// if its survey was slower. The survey has to have ended.
+func (m *Meter) Complete() {
+	m.counts[allFiles].Store(m.counts[files].Load())
+	m.counts[allBytes].Store(m.counts[packed].Load())
+	m.known.Store(true)
 }
 
 // Survey counts the files that logs are going to read, and their bytes, so that

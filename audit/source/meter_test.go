@@ -46,6 +46,19 @@ func TestAMeterTellsHowFarAReadingIs(t *testing.T) {
 	})
 }
 
+func TestTheEndIsKnownWhereTheSurveyWasSlower(t *testing.T) {
+	t.Parallel()
+	m := source.NewMeter()
+	logs := source.Files([]string{write(t, map[string][]byte{"a.json": []byte(sound("a")), "b.json": []byte(sound("b"))})}, func(o *source.LogsOptions) { o.Meter = m })
+	if _, errs := collect(logs); len(errs) > 0 {
+		t.Fatal(errs)
+	}
+	m.Complete()
+	if p := m.Progress(); p.Files != 2 || p.Of != 2 || p.Left != 0 {
+		t.Errorf("%+v, want 2 of 2 and nothing left", p)
+	}
+}
+
 func TestWhatACheckpointHasIsNotLeftToRead(t *testing.T) {
 	t.Parallel()
 	dir := write(t, map[string][]byte{"a.json": []byte(sound("a"))})

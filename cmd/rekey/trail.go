@@ -12,6 +12,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/cloudtrail"
@@ -79,11 +80,19 @@ func (a *app) read(cmd *cobra.Command, paths []string, r reading) (*trail, error
 	}
 	t.source = source.Join(all...)
 	if a.tells(r) {
-		t.source = watched{t.source, func(ctx context.Context) func() {
+		t.source = watched{t.source, func(ctx context.Context) func(bool) {
 			ctx, cancel := context.WithCancel(ctx)
-			go func() { _ = source.Survey(ctx, meter, t.logs...) }() // what cannot be listed the report tells
+			var survey sync.WaitGroup
+			survey.Go(func() { _ = source.Survey(ctx, meter, t.logs...) }) // what cannot be listed the report tells
 			stop := a.tell(func() string { return filesRead(meter.Progress()) })
-			return func() { cancel(); stop() }
+			return func(all bool) {
+				cancel()
+				survey.Wait()
+				if all {
+					meter.Complete()
+				}
+				stop()
+			}
 		}}
 	}
 	return t, nil
@@ -103,8 +112,9 @@ func (a *app) events(ctx context.Context, r reading) (*trail, error) {
 		}
 	})}
 	if a.tells(r) {
-		t.source = watched{t.source, func(context.Context) func() {
-			return a.tell(func() string { return eventsLookedUp(latest.get()) })
+		t.source = watched{t.source, func(context.Context) func(bool) {
+			stop := a.tell(func() string { return eventsLookedUp(latest.get()) })
+			return func(bool) { stop() }
 		}}
 	}
 	return t, nil
@@ -168,21 +178,23 @@ func timeOf(flag, text string, now time.Time) (time.Time, error) {
 	return time.Time{}, withHint(fmt.Errorf("%s %q is neither a duration nor a time", flag, text), "write 24h, 90d, 2026-01-31, or 2026-01-31T12:00:00Z")
 }
 
-// A watched source tells how far it is while it is read.
+// A watched source tells how far it is while it is read. End hears whether all was.
 type watched struct {
 	audit.Source
-	begin func(context.Context) (end func())
+	begin func(context.Context) (end func(all bool))
 }
 
 // Records yields those of the source.
 func (w watched) Records(ctx context.Context) iter.Seq2[json.RawMessage, error] {
 	return func(yield func(json.RawMessage, error) bool) {
-		defer w.begin(ctx)()
+		all, end := false, w.begin(ctx)
+		defer func() { end(all) }()
 		for raw, err := range w.Source.Records(ctx) {
 			if !yield(raw, err) {
 				return
 			}
 		}
+		all = ctx.Err() == nil
 	}
 }
 
