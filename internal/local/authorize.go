@@ -21,8 +21,8 @@ type access struct {
 	keys    index[string, *iam.Policy] // :: ARN of a KMS key
 	buses   index[string, *iam.Policy] // :: ARN of a bus
 	parsed  policyCache
-	// administrator is the policy of those who may do everything.
-	administrator *iam.Policy
+	// administrators has the policy of those who may do everything.
+	administrators []*iam.Policy
 	// delegating is the policy of a key that the template says nothing about:
 	// who may use it is left to the account's own policies.
 	delegating *iam.Policy
@@ -36,10 +36,11 @@ type access struct {
 
 func newAccess(off bool) (*access, error) {
 	a := &access{off: off}
-	var err error
-	if a.administrator, err = iam.ManagedPolicy("AdministratorAccess", 0); err != nil {
+	everything, err := iam.ManagedPolicy("AdministratorAccess", 0)
+	if err != nil {
 		return nil, err
 	}
+	a.administrators = []*iam.Policy{everything}
 	a.delegating, err = iam.ParseResourceJSON([]byte(`{"Statement":{"Effect":"Allow","Principal":{"AWS":"` + Account + `"},"Action":"kms:*","Resource":"*"}}`))
 	return a, err
 }
@@ -66,7 +67,7 @@ func (e *Engine) refuse(d iam.Decision, r *judged) error {
 // decide judges a request of a caller. People may do everything, as
 // administrators of the account; so may a role that the template does not have.
 func (e *Engine) decide(caller wire.Principal, r *iam.Request) iam.Decision {
-	policies := iam.Policies{Identity: []*iam.Policy{e.access.administrator}, Resource: e.resourcePolicy(r.Resource)}
+	policies := iam.Policies{Identity: e.access.administrators, Resource: e.resourcePolicy(r.Resource)}
 	if role := e.access.roles.get(caller.RoleARN); role != nil {
 		policies.Identity, policies.Boundary = role.policies, role.boundary
 	}
@@ -118,21 +119,7 @@ func (a callerAccess) Read(c *wire.Call, secretID string) error {
 // UseKey judges the use of a KMS key, which comes through the service with the
 // secret and its version as encryption context.
 func (a callerAccess) UseKey(c *wire.Call, use wire.KMSUse) error {
-	build := func() iam.Context {
-		context := a.engine.contextOf(c)
-		context.Set("aws:ViaAWSService", "true")
-		context.Set("kms:ViaService", c.Service+"."+c.Region+".amazonaws.com")
-		context.SetText("kms:CallerAccount", c.Caller.AccountID)
-		context.Set("kms:EncryptionAlgorithm", "SYMMETRIC_DEFAULT")
-		var names []string
-		for name, value := range use.Context {
-			context.Set("kms:EncryptionContext:"+name, value)
-			names = append(names, name)
-		}
-		context.Set("kms:EncryptionContextKeys", names...)
-		return context
-	}
-	r := judged{iam.Request{Party: partyOf(c.Caller), Action: "kms:" + use.Operation, Resource: use.KeyARN, Build: build}, use.KeyARN}
+	r := judged{iam.Request{Party: partyOf(c.Caller), Action: "kms:" + use.Operation, Resource: use.KeyARN, Context: a.engine.keyUse(c, use)}, use.KeyARN}
 	if d := a.engine.decide(c.Caller, &r.Request); d.Verdict != iam.Allow {
 		return a.engine.refuse(d, &r)
 	}
@@ -151,7 +138,7 @@ const (
 // that. What is not there is for the delivery to find out.
 func (e *Engine) permit(ruleARN, targetARN string) error {
 	r := judged{named: targetARN}
-	r.Request = iam.Request{Party: iam.Party{Service: eventsService}, Resource: targetARN, Context: serviceContext(eventsService, ruleARN)}
+	r.Request = iam.Request{Party: iam.Party{Service: eventsService}, Resource: targetARN, Context: serviceContext(eventsService, ruleARN, nil)}
 	switch service := serviceOf(targetARN); service {
 	case "sqs":
 		text, ok := e.Queues.Policy(targetARN)
@@ -171,17 +158,6 @@ func (e *Engine) permit(ruleARN, targetARN string) error {
 		}
 	}
 	return nil
-}
-
-// serviceContext are the condition keys of a service that acts for a resource.
-func serviceContext(service, sourceARN string) iam.Context {
-	context := iam.Context{}
-	context.Set("aws:SourceArn", sourceARN)
-	context.Set("aws:SourceAccount", Account)
-	context.Set("aws:PrincipalIsAWSService", "true")
-	context.Set("aws:PrincipalServiceName", service)
-	context.Set("aws:SecureTransport", "true")
-	return context
 }
 
 // serviceOf is the service in an ARN.

@@ -49,7 +49,7 @@ func (e *Engine) mendRole(about *PolicyRefusal, own *role, r *iam.Request) {
 // mendResource says what the policy of a resource lacks.
 func (e *Engine) mendResource(about *PolicyRefusal, r *iam.Request) {
 	source := ""
-	if arns := r.Context["aws:sourcearn"]; len(arns) == 1 {
+	if arns := r.Context.Get("aws:sourcearn"); len(arns) == 1 {
 		source = arns[0]
 	}
 	switch serviceOf(r.Resource) {

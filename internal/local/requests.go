@@ -4,9 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"regexp"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/rekey-go/rekey/internal/local/iam"
 	"github.com/rekey-go/rekey/internal/local/wire"
@@ -52,36 +50,6 @@ func partyOf(p wire.Principal) iam.Party {
 	return iam.Party{ARN: p.ARN, RoleARN: p.RoleARN, Account: p.AccountID}
 }
 
-// contextOf are the condition keys that every call has. The engine's port is
-// on this machine and stands for one with TLS, which is what SDKs use on AWS.
-func (e *Engine) contextOf(c *wire.Call) iam.Context {
-	context := iam.Context{}
-	arn, kind := c.Caller.ARN, "User"
-	if c.Caller.RoleARN != "" {
-		arn, kind = c.Caller.RoleARN, "AssumedRole"
-		context.SetText("lambda:SourceFunctionArn", arnOf("lambda", "function:"+c.Caller.SessionName))
-	}
-	if role := e.access.roles.get(c.Caller.RoleARN); role != nil {
-		for key, value := range role.tags {
-			context.Set("aws:PrincipalTag/"+key, value)
-		}
-	}
-	context.SetText("aws:PrincipalArn", arn)
-	context.SetText("aws:PrincipalAccount", c.Caller.AccountID)
-	context.SetText("aws:PrincipalType", kind)
-	context.SetText("aws:userid", c.Caller.PrincipalID)
-	context.SetText("aws:username", c.Caller.UserName)
-	context.SetText("aws:PrincipalIsAWSService", "false")
-	context.SetText("aws:ViaAWSService", "false")
-	context.SetText("aws:SourceIp", c.SourceIP)
-	context.SetText("aws:UserAgent", c.UserAgent)
-	context.SetText("aws:RequestedRegion", c.Region)
-	context.SetText("aws:SecureTransport", "true")
-	context.SetText("aws:CurrentTime", c.Time.UTC().Format(time.RFC3339))
-	context.SetText("aws:EpochTime", strconv.FormatInt(c.Time.Unix(), 10))
-	return context
-}
-
 // asked collects the requests of one call.
 type asked struct {
 	engine   *Engine
@@ -90,17 +58,12 @@ type asked struct {
 	requests []judged
 }
 
-// about adds a request. More adds condition keys to those of every call; nil
-// where there are none.
-func (a *asked) about(action, resource, named string, more func(iam.Context)) {
-	build := func() iam.Context {
-		context := a.engine.contextOf(a.call)
-		if more != nil {
-			more(context)
-		}
-		return context
-	}
-	a.requests = append(a.requests, judged{iam.Request{Party: partyOf(a.call.Caller), Action: action, Resource: resource, Build: build}, named})
+// about adds a request. More has the condition keys that it has beside those of
+// every call; nil where there are none.
+func (a *asked) about(action, resource, named string, more iam.Context) {
+	a.requests = append(a.requests, judged{iam.Request{
+		Party: partyOf(a.call.Caller), Action: action, Resource: resource, Context: a.engine.contextOf(a.call, more),
+	}, named})
 }
 
 // decode reads the members of the input that say what the call is about. One
@@ -154,47 +117,7 @@ func (a *asked) secrets() {
 // secret adds a request about one secret.
 func (a *asked) secret(action, id string, in *secretInput) {
 	facts := a.engine.Secrets.Facts(id)
-	a.about(action, facts.ARN, id, func(context iam.Context) {
-		for key, value := range facts.Tags {
-			context.Set("aws:ResourceTag/"+key, value)
-			context.Set("secretsmanager:ResourceTag/"+key, value)
-		}
-		context.SetText("secretsmanager:SecretId", facts.ARN)
-		context.SetText("secretsmanager:SecretPrimaryRegion", Region)
-		context.SetText("secretsmanager:resource/AllowRotationLambdaArn", facts.LambdaARN)
-		in.set(context)
-	})
-}
-
-// set adds the condition keys that come from the request, as AWS documents
-// them: a read that names no label has no VersionStage, although it gets the
-// version with AWSCURRENT.
-func (in *secretInput) set(context iam.Context) {
-	for key, value := range map[string]string{
-		"Name": in.Name, "Description": in.Description, "KmsKeyId": in.KMSKeyID,
-		"RotationLambdaARN": in.RotationLambdaARN, "VersionId": in.VersionID, "VersionStage": in.VersionStage,
-	} {
-		context.SetText("secretsmanager:"+key, value)
-	}
-	for key, value := range map[string]*bool{
-		"RotateImmediately": in.RotateImmediately, "ForceDeleteWithoutRecovery": in.ForceDeleteWithoutRecovery, "BlockPublicPolicy": in.BlockPublicPolicy,
-	} {
-		if value != nil {
-			context.Set("secretsmanager:"+key, strconv.FormatBool(*value))
-		}
-	}
-	if in.RecoveryWindowInDays != nil {
-		context.Set("secretsmanager:RecoveryWindowInDays", strconv.FormatInt(*in.RecoveryWindowInDays, 10))
-	}
-	if len(in.RotationRules) > 0 {
-		context.Set("secretsmanager:ModifyRotationRules", "true")
-	}
-	names := in.TagKeys
-	for _, tag := range in.Tags {
-		context.Set("aws:RequestTag/"+tag.Key, tag.Value)
-		names = append(names, tag.Key)
-	}
-	context.Set("aws:TagKeys", names...)
+	a.about(action, facts.ARN, id, func(key string) []string { return secretKey(&facts, in, key) })
 }
 
 func (a *asked) events() {
@@ -209,10 +132,16 @@ func (a *asked) events() {
 	case operation == "PutEvents":
 		for _, entry := range in.Entries {
 			arn := arnOf("events", "event-bus/"+busName(entry.EventBusName))
-			a.about(a.action, arn, arn, func(context iam.Context) {
-				context.SetText("events:source", entry.Source)
-				context.SetText("events:detail-type", entry.DetailType)
-				context.Set("events:eventBusInvocation", "false")
+			a.about(a.action, arn, arn, func(key string) []string {
+				switch key {
+				case "events:source":
+					return iam.Text(entry.Source)
+				case "events:detail-type":
+					return iam.Text(entry.DetailType)
+				case "events:eventbusinvocation":
+					return iam.Text("false")
+				}
+				return nil
 			})
 		}
 	case in.ResourceARN != "":

@@ -1,15 +1,19 @@
 package local
 
 import (
+	"cmp"
+	"encoding/json"
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/rekey-go/rekey/internal/local/iam"
 )
 
-// attributes are an item or a key: each value under its type.
-type attributes map[string]map[string]any
+// attributes are an item or a key: each value under its type. A value is read
+// where a condition asks for it.
+type attributes map[string]json.RawMessage
 
 // itemInput is the part of a request about one item or query.
 type itemInput struct {
@@ -69,9 +73,7 @@ func (a *asked) batch() {
 	}
 	for table, items := range all {
 		arn := tableARN(table)
-		a.about(a.action, arn, arn, func(context iam.Context) {
-			context.Set("dynamodb:LeadingKeys", a.hashValues(table, items)...)
-		})
+		a.about(a.action, arn, arn, a.leadingKeys(table, func() []attributes { return items }))
 	}
 }
 
@@ -83,9 +85,19 @@ func (a *asked) table(action string, in *itemInput) {
 		a.about(action, arn, arn, nil)
 		return
 	}
-	a.about(action, arn, arn, func(context iam.Context) {
-		context.Set("dynamodb:LeadingKeys", a.hashValues(in.TableName, []attributes{in.Key, in.Item, in.queried()})...)
-	})
+	a.about(action, arn, arn, a.leadingKeys(in.TableName, func() []attributes { return []attributes{in.Key, in.Item, in.queried()} }))
+}
+
+// leadingKeys has the condition key of the items that a request is about. They
+// are looked for once, however many statements ask.
+func (a *asked) leadingKeys(table string, items func() []attributes) iam.Context {
+	found := sync.OnceValue(func() []string { return a.hashValues(table, items()) })
+	return func(key string) []string {
+		if key != "dynamodb:leadingkeys" {
+			return nil
+		}
+		return found()
+	}
 }
 
 // tableARN is the ARN of a table that is given by its name or ARN.
@@ -98,10 +110,14 @@ func (a *asked) hashValues(table string, items []attributes) []string {
 	hash := a.engine.access.hashKeys.get(table[strings.LastIndexByte(table, '/')+1:])
 	var keys []string
 	for _, item := range items {
-		for _, value := range item[hash] {
-			if text, ok := value.(string); ok && !slices.Contains(keys, text) {
-				keys = append(keys, text)
-			}
+		raw, ok := item[hash]
+		if !ok {
+			continue
+		}
+		var value struct{ S, N, B string } // one of them is the key
+		_ = json.Unmarshal(raw, &value)    // what is none, the service refuses
+		if text := cmp.Or(value.S, value.N, value.B); text != "" && !slices.Contains(keys, text) {
+			keys = append(keys, text)
 		}
 	}
 	return keys

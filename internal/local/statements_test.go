@@ -72,25 +72,21 @@ type judge struct {
 // allows reports what all policies together say of a call.
 func (j *judge) allows(t *testing.T, c call) bool {
 	t.Helper()
-	r := &iam.Request{Action: c.action, Resource: c.resource, Context: iam.Context{}}
-	r.Context.Set("aws:SecureTransport", "true")
+	held := keys{"aws:SecureTransport": "true", "aws:PrincipalIsAWSService": "false"}
+	r := &iam.Request{Action: c.action, Resource: c.resource, Context: func(key string) []string { return iam.Member(held, key) }}
 	service := strings.HasSuffix(c.who, ".amazonaws.com")
 	caller := wire.Principal{ARN: "arn:aws:sts::" + Account + ":assumed-role/x/y", RoleARN: c.who, AccountID: Account}
 	if _, attributes, ok := j.main.plan.Made(c.who); ok {
 		caller.RoleARN = attributes["Arn"]
 	}
-	r.Context.Set("aws:PrincipalIsAWSService", "false")
-	r.Context.Set("aws:PrincipalArn", caller.RoleARN)
-	r.Context.Set("aws:PrincipalAccount", Account)
+	held["aws:PrincipalArn"], held["aws:PrincipalAccount"] = caller.RoleARN, Account
 	if service {
 		r.Party.Service = c.who
-		r.Context.Set("aws:PrincipalIsAWSService", "true")
+		held["aws:PrincipalIsAWSService"] = "true"
 	} else {
 		r.Party = partyOf(caller)
 	}
-	for key, value := range c.keys {
-		r.Context.Set(key, value)
-	}
+	maps.Copy(held, c.keys)
 	d := j.judged(t, caller, c, r)
 	for _, used := range d.Used {
 		j.said[used.Statement] = true

@@ -23,8 +23,12 @@ func (b trailBuckets) Put(bucket, key string, content []byte, metadata map[strin
 // control of what it writes, which the policy of AWS's guide asks for.
 func (b trailBuckets) Permit(trailARN, action, resourceARN string) error {
 	e := b.engine
-	context := serviceContext(trailService, trailARN)
-	context.Set("s3:x-amz-acl", "bucket-owner-full-control")
+	context := serviceContext(trailService, trailARN, func(key string) []string {
+		if key == "s3:x-amz-acl" {
+			return iam.Text("bucket-owner-full-control")
+		}
+		return nil
+	})
 	r := judged{iam.Request{Party: iam.Party{Service: trailService}, Action: action, Resource: resourceARN, Context: context}, resourceARN}
 	d := iam.Policies{Resource: e.access.parsed.policy(e.Objects.Policy(resourceARN))}.Evaluate(&r.Request)
 	e.access.ledger.count(d.Used)

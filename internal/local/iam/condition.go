@@ -72,7 +72,7 @@ func (c condition) null(name string, values []string) (condition, error) {
 // holds judges a request. Where it does not have the key, negated operators
 // hold, as do ForAllValues and IfExists; all others do not.
 func (c *condition) holds(context Context) bool {
-	got := context.get(c.key)
+	got := context.Get(c.key)
 	if c.absent != nil {
 		return *c.absent == (len(got) == 0)
 	}

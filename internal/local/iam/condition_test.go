@@ -10,7 +10,7 @@ import (
 // pages on condition operators, on several values and on policy variables.
 func TestConditionsHoldAsIAMDocuments(t *testing.T) {
 	t.Parallel()
-	absent := iam.Context{}
+	var absent iam.Context
 	tests := map[string]struct {
 		condition string
 		context   iam.Context

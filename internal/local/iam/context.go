@@ -1,24 +1,46 @@
 package iam
 
-import "strings"
+import (
+	"maps"
+	"slices"
+	"strings"
+)
 
-// A Context holds the condition keys of a request with their values. Keys have
-// no case; [Context.Set] takes care of that.
-type Context map[string][]string
+// A Context looks the condition keys of a request up. It is asked for a key in
+// lower case, as keys have no case, and gives its values; of a key that the
+// request does not have there are none. A request asks it for the keys alone
+// that a statement names. A nil one has no key.
+type Context func(key string) []string
 
-// Set gives a key its values. Without values the request does not have the key.
-func (c Context) Set(key string, values ...string) {
-	if len(values) > 0 {
-		c[strings.ToLower(key)] = values
+// Get returns the values of a key in lower case.
+func (c Context) Get(key string) []string {
+	if c == nil {
+		return nil
 	}
+	return c(key)
 }
 
-// SetText gives a key one value, unless that is empty.
-func (c Context) SetText(key, value string) {
-	if value != "" {
-		c.Set(key, value)
+// Text is what a [Context] gives for a key with one value: none where the
+// value is empty.
+func Text(value string) []string {
+	if value == "" {
+		return nil
 	}
+	return []string{value}
 }
 
-// get returns the values of a key in lower case.
-func (c Context) get(key string) []string { return c[key] }
+// Member is what a [Context] gives for a key that ends in a name, such as that
+// of a tag. The name is in lower case, as the key is, and those of the members
+// in any.
+func Member(members map[string]string, name string) []string {
+	for key, value := range members {
+		if strings.ToLower(key) == name {
+			return []string{value}
+		}
+	}
+	return nil
+}
+
+// Names is what a [Context] gives for a key whose values are the names of
+// members.
+func Names(members map[string]string) []string { return slices.Collect(maps.Keys(members)) }

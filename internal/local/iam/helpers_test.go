@@ -1,6 +1,7 @@
 package iam_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/rekey-go/rekey/internal/local/iam"
@@ -46,9 +47,10 @@ func resource(t testing.TB, statements string) *iam.Policy {
 
 // keys makes a context of pairs.
 func keys(pairs ...string) iam.Context {
-	c := iam.Context{}
+	values := map[string][]string{}
 	for i := 0; i < len(pairs); i += 2 {
-		c.Set(pairs[i], append(c[pairs[i]], pairs[i+1])...)
+		key := strings.ToLower(pairs[i])
+		values[key] = append(values[key], pairs[i+1])
 	}
-	return c
+	return func(key string) []string { return values[key] }
 }

@@ -100,7 +100,7 @@ func (p *pattern) expand(c Context) (glob, bool) {
 }
 
 func (v *variable) value(c Context) (string, bool) {
-	values := c.get(v.key)
+	values := c.Get(v.key)
 	switch {
 	case len(values) == 1:
 		return values[0], true

@@ -36,17 +36,8 @@ type Request struct {
 	Action string
 	// Resource is an ARN, or "*" where the action knows none.
 	Resource string
-	// Context are the condition keys. If nil, Build makes them when the first
-	// statement asks for one: most do not.
+	// Context has the condition keys.
 	Context Context
-	Build   func() Context
-}
-
-func (r *Request) context() Context {
-	if r.Context == nil && r.Build != nil {
-		r.Context = r.Build()
-	}
-	return r.Context
 }
 
 // A Match says which of a statement's actions and resources took a request in:
@@ -81,7 +72,7 @@ func (s *Statement) findResource(r *Request) int {
 	for i := range s.resources {
 		g, ok := s.resources[i].glob, true
 		if len(s.resources[i].variables) > 0 {
-			g, ok = s.resources[i].expand(r.context())
+			g, ok = s.resources[i].expand(r.Context)
 		}
 		if ok && (arnLike(g, r.Resource) || g.text == r.Resource) {
 			return i
@@ -93,7 +84,7 @@ func (s *Statement) findResource(r *Request) int {
 // holds reports whether all conditions of a statement hold.
 func (s *Statement) holds(r *Request) bool {
 	for i := range s.conditions {
-		if !s.conditions[i].holds(r.context()) {
+		if !s.conditions[i].holds(r.Context) {
 			return false
 		}
 	}
