@@ -209,7 +209,7 @@ func (t *Template) Held(parameters map[string]string, region, account, stack str
 	var all []Held
 	for _, r := range plan.Resources() {
 		if (r.Type == secretType || r.Type == keyType) && strings.HasPrefix(r.DeletionPolicy, "Retain") {
-			all = append(all, Held{r.ID, r.Type, strings.TrimSpace(plan.Texts(r.ID)["Name"])})
+			all = append(all, Held{r.ID, r.Type, strings.TrimSpace(plan.Values(r.ID).Texts()["Name"])})
 		}
 	}
 	return all, nil

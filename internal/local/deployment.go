@@ -34,14 +34,12 @@ type deployment struct {
 	warnings   []string
 	afterwards []func() error // what a resource does when all are there
 
-	making string                    // the logical id of what is being made
-	kept   map[string]string         // :: logical id -> Ref of what is there already and may be made again
-	texts  map[string]texts          // :: logical id -> properties as made
-	whole  map[string][]func() error // :: logical id -> how to remove it
-	parts  map[string][]func() error // :: logical id -> how to remove what goes with it
+	making string                     // the logical id of what is being made
+	kept   map[string]string          // :: logical id -> Ref of what is there already and may be made again
+	values map[string]template.Values // :: logical id -> properties as made
+	whole  map[string][]func() error  // :: logical id -> how to remove it
+	parts  map[string][]func() error  // :: logical id -> how to remove what goes with it
 }
-
-type texts = map[string]string
 
 // An ownedRoute is a route of a function's.
 type ownedRoute struct {
@@ -62,7 +60,7 @@ func (e *Engine) newDeployment(file string, body []byte, in template.Inputs) (*d
 	}
 	return &deployment{
 		Engine: e, file: file, plan: plan, functions: map[string]string{}, layers: map[string][]lambda.Extension{}, kept: map[string]string{},
-		texts: map[string]texts{}, whole: map[string][]func() error{}, parts: map[string][]func() error{},
+		values: map[string]template.Values{}, whole: map[string][]func() error{}, parts: map[string][]func() error{},
 	}, nil
 }
 
@@ -78,7 +76,7 @@ func (e *deployment) provision() error {
 
 // make makes a resource, or changes the one that is there.
 func (e *deployment) make(r template.Resource) error {
-	e.texts[r.ID] = e.plan.Texts(r.ID)
+	e.values[r.ID] = e.plan.Values(r.ID)
 	maker, ok := makers[r.Type]
 	if about, silent := acceptedTypes[r.Type]; silent {
 		maker, ok = func(e *deployment, r template.Resource) error { return e.accept(r, about) }, true
@@ -96,7 +94,7 @@ func (e *deployment) make(r template.Resource) error {
 	e.making = r.ID
 	delete(e.whole, r.ID)
 	if err := maker(e, r); err != nil {
-		delete(e.texts, r.ID) // it is not as the template has it
+		delete(e.values, r.ID) // it is not as the template has it
 		return err
 	}
 	if ref, _, ok := e.plan.Made(r.ID); ok {
@@ -179,7 +177,7 @@ func (e *deployment) inherit(from *deployment, id string) {
 	}
 	e.plan.Set(id, ref, attributes)
 	e.kept[id] = ref
-	e.texts[id] = from.texts[id]
+	e.values[id] = from.values[id]
 	if extensions, ok := from.layers[ref]; ok {
 		e.layers[ref] = extensions
 	}

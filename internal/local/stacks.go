@@ -21,7 +21,12 @@ func (p provider) Template(body []byte) ([]cloudformation.Parameter, error) {
 	if err != nil {
 		return nil, err
 	}
-	given, err := parsed.Parameters()
+	return parametersOf(parsed)
+}
+
+// parametersOf are what a template takes, with the values of its own.
+func parametersOf(t *template.Template) ([]cloudformation.Parameter, error) {
+	given, err := t.Parameters()
 	if err != nil {
 		return nil, err
 	}
@@ -95,11 +100,26 @@ func (d deployed) Resources() []cloudformation.Resource {
 	return all
 }
 
-// Properties are those that the template has now.
-func (d deployed) Properties(id string) map[string]string { return d.plan.Texts(id) }
+// Parameters are the template's, with the values of this deployment.
+func (d deployed) Parameters() ([]cloudformation.Parameter, error) {
+	all, err := parametersOf(d.plan.Template())
+	for i := range all {
+		all[i].Value = d.plan.Parameter(all[i].Name)
+	}
+	return all, err
+}
 
-// Made are the properties as they were made.
-func (d deployed) Made(id string) map[string]string { return d.texts[id] }
+// Properties are those that the template has now.
+func (d deployed) Properties(id string) map[string]string { return d.plan.Values(id).Texts() }
+
+// Made are the properties as they were made; nil for what is not.
+func (d deployed) Made(id string) map[string]string {
+	values, ok := d.values[id]
+	if !ok {
+		return nil
+	}
+	return values.Texts()
+}
 
 // PhysicalID is what Ref gives.
 func (d deployed) PhysicalID(id string) string {

@@ -125,6 +125,6 @@ func (s *Service) remakeLocked(st *stack, made map[string]string) {
 	if err := deployment.Finish(); err != nil {
 		warn("", err)
 	}
-	st.told, _ = s.parameters(d)         // the template was read above
+	st.told, _ = deployment.Parameters() // the template was read above
 	st.outputs, _ = deployment.Outputs() // without those of what could not be made
 }

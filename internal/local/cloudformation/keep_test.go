@@ -110,6 +110,7 @@ func (r *row) PhysicalID(name string) string {
 }
 
 func (r *row) Properties(name string) map[string]string { return map[string]string{"Name": name} }
+func (r *row) Parameters() ([]Parameter, error)         { return nil, nil }
 func (r *row) Finish() error                            { return nil }
 func (r *row) Restore(string, Deployment) error         { return nil }
 func (r *row) Outputs() ([]Output, error)               { return nil, nil }

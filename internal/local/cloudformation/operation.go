@@ -30,8 +30,8 @@ func (o *operation) execute() {
 	st := o.stack
 	st.Body, st.deployment = o.definition.Body, o.next
 	st.Parameters = o.definition.Parameters
-	st.told, _ = o.parameters(o.definition) // it was read before
-	st.outputs, _ = o.next.Outputs()        // they were evaluated before
+	st.told, _ = o.next.Parameters() // the template was read before
+	st.outputs, _ = o.next.Outputs() // they were evaluated before
 	o.mu.Unlock()
 	o.cleanUp()
 	o.state(st, o.verb+complete, "")

@@ -44,6 +44,8 @@ type Provider interface {
 
 // A Deployment is a template that is made, or being made.
 type Deployment interface {
+	// Parameters are those of the template, with their values.
+	Parameters() ([]Parameter, error)
 	// Resources are listed each after those it refers to.
 	Resources() []Resource
 	// Properties are those of a resource as the template has them now, each as

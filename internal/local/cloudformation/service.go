@@ -71,7 +71,7 @@ func (s *Service) Adopt(d Definition, deployment Deployment) error {
 		s.toldLocked(st, r, "CREATE"+complete, r.Note, deployment.PhysicalID(r.LogicalID))
 	}
 	var err error
-	if st.told, err = s.parameters(d); err != nil {
+	if st.told, err = deployment.Parameters(); err != nil {
 		return err
 	}
 	if st.outputs, err = deployment.Outputs(); err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -15,16 +16,31 @@ var samPolicies []byte
 //go:embed managed.yaml
 var managedPolicies []byte
 
+// A samPolicy is one of SAM's policy templates.
+type samPolicy struct {
+	Parameters []string  `yaml:"parameters"`
+	Statements yaml.Node `yaml:"statements"`
+}
+
+// allSAM and allManaged are the two files, each read when it is first needed.
+//
+//nolint:gochecknoglobals // constant tables.
+var (
+	allSAM = sync.OnceValues(func() (all map[string]samPolicy, err error) {
+		return all, yaml.Unmarshal(samPolicies, &all)
+	})
+	allManaged = sync.OnceValues(func() (all map[string]yaml.Node, err error) {
+		return all, yaml.Unmarshal(managedPolicies, &all)
+	})
+)
+
 // SAMPolicy is one of SAM's policy templates with its parameters, for an
 // account and Region, such as "SQSPollerPolicy". The line is for its
 // statements. It is nil where there is none of that name for the engine's
 // services.
 func SAMPolicy(name string, parameters map[string]string, region, account string, line int) (*Policy, error) {
-	var all map[string]struct {
-		Parameters []string  `yaml:"parameters"`
-		Statements yaml.Node `yaml:"statements"`
-	}
-	if err := yaml.Unmarshal(samPolicies, &all); err != nil {
+	all, err := allSAM()
+	if err != nil {
 		return nil, fmt.Errorf("reading SAM's policy templates: %w", err)
 	}
 	found, ok := all[name]
@@ -51,8 +67,8 @@ func SAMPolicy(name string, parameters map[string]string, region, account string
 // it is about the engine's services. It is nil where the engine does not know
 // it.
 func ManagedPolicy(nameOrARN string, line int) (*Policy, error) {
-	var all map[string]yaml.Node
-	if err := yaml.Unmarshal(managedPolicies, &all); err != nil {
+	all, err := allManaged()
+	if err != nil {
 		return nil, fmt.Errorf("reading the managed policies: %w", err)
 	}
 	name := nameOrARN

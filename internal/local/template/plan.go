@@ -266,6 +266,9 @@ func (p *Plan) properties(id string) *yaml.Node {
 // Resources are those whose conditions hold, each after those it refers to.
 func (p *Plan) Resources() []Resource { return slices.Clone(p.resources) }
 
+// Template is what the plan is of.
+func (p *Plan) Template() *Template { return p.template }
+
 // Parameter is the value of a parameter; empty where there is none.
 func (p *Plan) Parameter(name string) string { return p.values[name] }
 
@@ -326,11 +329,13 @@ func (p *Plan) Properties(id string, into any) error {
 	return nil
 }
 
-// Texts evaluates the properties of a resource and returns each as YAML, by
-// which two definitions of a resource can be compared. A property that refers
-// to something that is not made yet has the text that the template has.
-func (p *Plan) Texts(id string) map[string]string {
-	all := make(map[string]string)
+// Values are the properties of a resource as they were at one time.
+type Values map[string]*yaml.Node
+
+// Values evaluates the properties of a resource. One that refers to something
+// that is not made yet is as the template has it.
+func (p *Plan) Values(id string) Values {
+	all := make(Values)
 	for key, value := range pairs(p.properties(id)) {
 		node, err := p.evaluate(value)
 		switch {
@@ -339,7 +344,17 @@ func (p *Plan) Texts(id string) map[string]string {
 		case node == noValue:
 			continue
 		}
-		all[key.Value] = canonical(node)
+		all[key.Value] = node
+	}
+	return all
+}
+
+// Texts are the values each as YAML, by which two definitions of a resource can
+// be compared.
+func (v Values) Texts() map[string]string {
+	all := make(map[string]string, len(v))
+	for name, node := range v {
+		all[name] = canonical(node)
 	}
 	return all
 }
