@@ -2,11 +2,14 @@ package admin_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -53,14 +56,18 @@ func loaded(b *testing.B, secrets int) *system {
 	return s
 }
 
-// measure makes calls from eight clients at once, and reports the rate and the
-// slowest of a hundred.
-func measure(b *testing.B, call func(i int) int) {
+// clients is how many make calls at the same time.
+const clients = 8
+
+// measure makes calls from all clients at once, and reports the rate and the
+// times within which half of them, and 99 of 100, were answered; and what a call
+// took of processor time, by this process and others.
+func measure(b *testing.B, others func() []int, call func(i int) int) {
 	b.Helper()
-	const clients = 8
 	took := make([][]time.Duration, clients)
 	var number atomic.Int64
 	var wg sync.WaitGroup
+	done := processorTime(b, others)
 	b.ResetTimer()
 	for c := range clients {
 		wg.Go(func() {
@@ -80,21 +87,67 @@ func measure(b *testing.B, call func(i int) int) {
 	}
 	wg.Wait()
 	b.StopTimer()
+	done()
 	all := slices.Concat(took...)
 	slices.Sort(all)
 	if len(all) > 0 {
 		b.ReportMetric(float64(len(all))/b.Elapsed().Seconds(), "req/s")
+		b.ReportMetric(float64(all[len(all)/2].Microseconds())/1000, "p50-ms")
 		b.ReportMetric(float64(all[len(all)*99/100].Microseconds())/1000, "p99-ms")
 	}
 }
 
+// none are the processes beside this one.
+func none() []int { return nil }
+
+// processorTime reports what this process, and others, spend on a call in
+// processor time from now until done is called.
+func processorTime(b *testing.B, others func() []int) (done func()) {
+	b.Helper()
+	spent := func() (sum time.Duration) {
+		for _, pid := range append(others(), os.Getpid()) {
+			sum += spentBy(b, pid)
+		}
+		return sum
+	}
+	before := spent()
+	return func() { b.ReportMetric(float64((spent()-before).Microseconds())/1000/float64(b.N), "cpu-ms/req") }
+}
+
+// spentBy is the processor time that a process has spent; zero where the system
+// does not say.
+func spentBy(b *testing.B, pid int) time.Duration {
+	b.Helper()
+	const user, system, tick = 11, 12, 10 * time.Millisecond // of what follows the name of the program
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0
+	}
+	_, after, _ := strings.Cut(string(stat), ") ")
+	fields := strings.Fields(after)
+	var ticks time.Duration
+	for _, i := range []int{user, system} {
+		n, err := strconv.Atoi(fields[i])
+		if err != nil {
+			b.Fatal(err)
+		}
+		ticks += time.Duration(n)
+	}
+	return ticks * tick
+}
+
 // call makes a call, and returns its status.
 func (s *system) call(b *testing.B, method, path, body string) int {
-	r, err := http.NewRequestWithContext(b.Context(), method, s.url+path, strings.NewReader(body))
+	return s.callAt(b, s.url, token, method, path, body)
+}
+
+// callAt makes a call of an API with a token, and returns its status.
+func (s *system) callAt(b *testing.B, at, bearer, method, path, body string) int {
+	r, err := http.NewRequestWithContext(b.Context(), method, at+path, strings.NewReader(body))
 	if err != nil {
 		b.Fatal(err)
 	}
-	r.Header.Set("Authorization", "Bearer "+token)
+	r.Header.Set("Authorization", "Bearer "+bearer)
 	res, err := s.client.Do(r)
 	if err != nil {
 		b.Error(err)
@@ -110,18 +163,82 @@ func (s *system) call(b *testing.B, method, path, body string) int {
 func BenchmarkAPI(b *testing.B) {
 	b.Run("read one of 100 secrets", func(b *testing.B) {
 		s := loaded(b, 100)
-		measure(b, func(i int) int { return s.call(b, "GET", fmt.Sprintf("/admin/secrets/load/%d", i%100), "") })
+		measure(b, none, func(i int) int { return s.call(b, "GET", fmt.Sprintf("/admin/secrets/load/%d", i%100), "") })
 	})
 	b.Run("read each of 5000 secrets once", func(b *testing.B) {
 		s := loaded(b, 5_000)
-		measure(b, func(i int) int { return s.call(b, "GET", fmt.Sprintf("/admin/secrets/load/%d", i%5_000), "") })
+		measure(b, none, func(i int) int { return s.call(b, "GET", fmt.Sprintf("/admin/secrets/load/%d", i%5_000), "") })
 	})
 	b.Run("store", func(b *testing.B) {
 		s := loaded(b, 1000)
-		measure(b, func(i int) int {
+		measure(b, none, func(i int) int {
 			return s.call(b, "POST", "/admin/secrets", fmt.Sprintf(`{"secretName":"load/%d","secretValue":"value %d"}`, i%1000, i))
 		})
 	})
+	b.Run("mix", func(b *testing.B) {
+		s := loaded(b, 1000)
+		measure(b, none, func(i int) int {
+			method, path, body := mix(i)
+			return s.call(b, method, path, body)
+		})
+	})
+}
+
+// mix is what operators ask for, by the number of the call: of twenty calls
+// fourteen look at a secret and three at its rotation, two store a value, and one
+// lists a page of them.
+func mix(i int) (method, path, body string) {
+	const secrets = 1000
+	n := (i*7919 + i/20) % secrets // each of them comes to each kind of call
+	switch i % 20 {
+	case 0:
+		return "GET", "/admin/secrets?limit=50&prefix=load/", ""
+	case 1, 11:
+		return "POST", "/admin/secrets", fmt.Sprintf(`{"secretName":"load/%d","secretValue":"value %d"}`, n, i)
+	case 2, 8, 14:
+		return "GET", fmt.Sprintf("/admin/secrets/load/%d/rotation", n), ""
+	default:
+		return "GET", fmt.Sprintf("/admin/secrets/load/%d", n), ""
+	}
+}
+
+// BenchmarkSystem makes the calls of operators as they come to `rekey up`: over
+// HTTP to the engine's HTTP API, which invokes the function as Lambda does, in
+// processes of its own with their own role and rates; those who call are
+// sixteen, with a token each. Processor time is that of all: clients, engine and
+// functions.
+func BenchmarkSystem(b *testing.B) {
+	s := loaded(b, 1000)
+	const operators = 16
+	var held admin.Tokens
+	bearer := func(i int) string { return fmt.Sprintf("the-token-of-operator-%d", i%operators) }
+	for i := range operators {
+		held.Tokens = append(held.Tokens, admin.NewToken(fmt.Sprint(i), bearer(i)))
+	}
+	value, err := json.Marshal(held)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if _, err := s.operator.PutSecretValue(b.Context(), &secretsmanager.PutSecretValueInput{
+		SecretId: aws.String("dev-admin-tokens"), SecretString: aws.String(string(value)),
+	}); err != nil {
+		b.Fatal(err)
+	}
+	call := func(i int) int {
+		method, path, body := mix(i)
+		return s.callAt(b, s.engine.APIURL(), bearer(i), method, path, body)
+	}
+	var starting sync.WaitGroup
+	for i := range clients {
+		starting.Go(func() { call(i) })
+	}
+	starting.Wait()
+	measure(b, func() (pids []int) {
+		for _, e := range s.engine.Lambda.Environments(s.engine.Function("Admin")) {
+			pids = append(pids, e.PID)
+		}
+		return pids
+	}, call)
 }
 
 // BenchmarkList lists 5,000 secrets with two consumers each, read anew, and

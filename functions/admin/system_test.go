@@ -30,11 +30,13 @@ import (
 	"github.com/rekey-go/rekey/runtime/bulletin"
 )
 
-// TestMain lets the engine run this test binary as three of the functions; the
+// TestMain lets the engine run this test binary as four of the functions; the
 // others do nothing.
 func TestMain(m *testing.M) {
 	functiontest.Main(m, func(codeURI string, cfg aws.Config) (lambda.Handler, error) {
 		switch {
+		case strings.Contains(codeURI, "admin"):
+			return admin.New(cfg, os.Getenv)
 		case strings.Contains(codeURI, "keyrotator") && !strings.Contains(codeURI, "apikeyrotator"):
 			return keyrotator.New(cfg, os.Getenv)
 		case strings.Contains(codeURI, "invalidate"):
