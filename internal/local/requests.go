@@ -197,10 +197,9 @@ func (a *asked) functions() {
 		a.about(action, "*", "*", nil)
 		return
 	}
-	_, name, ok := strings.Cut(a.call.Target, ":function:")
-	if !ok {
-		name = a.call.Target
+	arn := a.call.Target
+	if _, name, ok := strings.Cut(arn, ":function:"); ok || !strings.HasPrefix(arn, "arn:") {
+		arn = arnOf("lambda", "function:"+cmp.Or(name, arn))
 	}
-	arn := arnOf("lambda", "function:"+name)
 	a.about(action, arn, arn, nil)
 }

@@ -29,6 +29,8 @@ const (
 	unavailable = "UNAVAILABLE"
 )
 
+const noChanges = "The submitted information didn't contain changes. Submit different information to create a change set."
+
 // A change is what a change set does to one resource.
 type change struct {
 	Action, LogicalID, PhysicalID, Kind string
@@ -79,7 +81,7 @@ func (s *Service) subjectLocked(name, kind string) (*stack, error) {
 		return nil, err
 	case st.busy():
 		return nil, invalid("Stack:%s is in %s state and can not be updated.", st.ID, st.Status)
-	case strings.HasPrefix(st.Status, "ROLLBACK") || strings.HasPrefix(st.Status, "DELETE"):
+	case strings.HasPrefix(st.Status, "ROLLBACK") || strings.HasPrefix(st.Status, "DELETE") || st.Status == "CREATE"+failed:
 		return nil, invalid("Stack:%s is in %s state and can not be updated.", st.ID, st.Status)
 	case kind == "CREATE" && st.Status != reviewing:
 		return nil, wire.Unmodelled("AlreadyExistsException", "Stack [%s] already exists and cannot be created again with the changeSet [%s].", st.Name, name)
@@ -125,10 +127,20 @@ func (s *Service) readChangeSetLocked(f form, st *stack) (*changeSet, error) {
 	if (cs.Kind == "IMPORT") != (len(imports) > 0) {
 		return nil, invalid("ResourcesToImport is for change sets of type IMPORT, and they have to have it")
 	}
-	for _, t := range f.list("Tags") {
-		cs.Tags = append(cs.Tags, tag{t["Key"], t["Value"]})
+	if cs.Tags = f.tags(); st != nil && !f.has("Tags") {
+		cs.Tags = st.Tags // they stay
 	}
 	return cs, capable(body, cs.Capabilities)
+}
+
+// tags are those that a call gives, by their keys.
+func (f form) tags() []tag {
+	var all []tag
+	for _, t := range f.list("Tags") {
+		all = append(all, tag{t["Key"], t["Value"]})
+	}
+	slices.SortFunc(all, func(a, b tag) int { return strings.Compare(a.Key, b.Key) })
+	return all
 }
 
 // capable refuses a template that needs capabilities that were not given.
@@ -162,7 +174,7 @@ func (s *Service) compare(cs *changeSet, st *stack) {
 	defer next.Discard()
 	cs.Changes = changesOf(cs, next, st)
 	if len(cs.Changes) == 0 && cs.Kind != "CREATE" {
-		fail("The submitted information didn't contain changes. Submit different information to create a change set.")
+		fail(noChanges)
 	}
 	if cs.Kind == "IMPORT" && slices.ContainsFunc(cs.Changes, func(c change) bool { return c.Action != "Import" }) {
 		fail("You have modified resources in your template that are not in the list of resources to import: " + cs.Changes[0].LogicalID)

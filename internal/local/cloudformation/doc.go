@@ -18,14 +18,17 @@
 //	                  UPDATE_ROLLBACK_COMPLETE, with the reason in the events
 //	DeleteStack       removes in reverse; what has DeletionPolicy Retain stays
 //
+// CreateStack and UpdateStack do the same without a change set to look at. A
+// creation can also be left as it is when it fails, or be deleted.
+//
 // A change set of type IMPORT takes over resources that are there, by their
 // identifiers, and changes nothing else.
 //
 // # What is not here
 //
-// Nested stacks, stack sets, drift, stack policies, notifications, hooks, and
-// CreateStack and UpdateStack, which tools do by change sets. A template is
-// not expanded by the SAM transform: its resources are listed as they are
+// Nested stacks, stack sets, drift, stack policies, termination protection and
+// hooks. A stack's role, topics and timeout are told again and have no effect. A
+// template is not expanded by the SAM transform: its resources are listed as they are
 // written, with the type that the transform makes of them, and what it adds,
 // roles and permissions, is part of them.
 //

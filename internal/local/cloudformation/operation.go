@@ -11,6 +11,7 @@ type operation struct {
 	stack      *stack
 	definition Definition
 	verb       string // CREATE, UPDATE or IMPORT
+	onFailure  string // of a creation; empty goes back
 	before     Deployment
 	next       Deployment
 	made       []Resource // what the operation made or changed, in order
@@ -22,19 +23,31 @@ type operation struct {
 func (o *operation) execute() {
 	o.fresh = make(map[string]bool)
 	reason := o.apply()
-	if reason != "" {
+	switch {
+	case reason == "":
+		o.take()
+		o.cleanUp()
+		o.state(o.stack, o.verb+complete, "")
+	case o.onFailure == onFailureNothing && o.next != nil:
+		o.take()
+		o.state(o.stack, o.verb+failed, reason)
+	case o.onFailure == onFailureDelete:
+		o.state(o.stack, "DELETE"+inProgress, reason)
+		o.delete(nil)
+	default:
 		o.rollBack(reason)
-		return
 	}
+}
+
+// take makes the stack what the operation made.
+func (o *operation) take() {
 	o.mu.Lock()
+	defer o.mu.Unlock()
 	st := o.stack
 	st.Body, st.deployment = o.definition.Body, o.next
 	st.Parameters = o.definition.Parameters
 	st.told, _ = o.next.Parameters() // the template was read before
-	st.outputs, _ = o.next.Outputs() // they were evaluated before
-	o.mu.Unlock()
-	o.cleanUp()
-	o.state(st, o.verb+complete, "")
+	st.outputs, _ = o.next.Outputs() // they were evaluated before, or something they refer to is not there
 }
 
 // apply makes what differs. The reason says what failed, and is empty where
@@ -180,6 +193,13 @@ func (o *operation) rollBack(reason string) {
 	o.state(o.stack, done, reason)
 }
 
+// has reports whether something was ever told of a resource.
+func (o *operation) has(id string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.stack.Resources[id] != nil
+}
+
 // restore makes a resource what it was. One that was imported stays as it is.
 func (o *operation) restore(r Resource) bool {
 	if !o.known(r) {
@@ -209,11 +229,15 @@ func (s *Service) deleteStack(f form) (any, error) {
 }
 
 // delete removes everything, the last that was made first. What was removed
-// before, by a deletion that failed, is removed already.
+// before, by a deletion that failed, is removed already; what a creation that
+// failed did not come to was never there.
 func (o *operation) delete(retain []string) {
 	var left []string
 	if o.next != nil {
 		for _, r := range slices.Backward(o.next.Resources()) {
+			if !o.has(r.LogicalID) {
+				continue
+			}
 			if slices.Contains(retain, r.LogicalID) {
 				r.DeletionPolicy = "Retain"
 			}

@@ -186,10 +186,15 @@ func (s *Service) beginLocked(operate func()) error {
 	return nil
 }
 
+// maxBody is how long a template may be, in bytes, in a call itself.
+const maxBody = 51200
+
 // template reads the template of a call, given as text or by its URL, or the
 // stack's own.
 func (s *Service) template(f form, st *stack) ([]byte, error) {
 	switch body, url := f["TemplateBody"], f["TemplateURL"]; {
+	case len(body) > maxBody:
+		return nil, invalid("1 validation error detected: Value at 'templateBody' failed to satisfy constraint: Member must have length less than or equal to %d", maxBody)
 	case body != "":
 		return []byte(body), nil
 	case url != "":

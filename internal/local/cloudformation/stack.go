@@ -40,9 +40,13 @@ type stack struct {
 	Events                []event              // the oldest first
 	ChangeSets            []*changeSet
 	deployment            Deployment // nil before the first change set is executed
-	Token                 string     // of the operation that is under way, or was the last
-	Pending               *pending   // the operation that is under way
-	own                   bool       // made by each start of the engine, and not kept
+	// These are told again, and have no effect.
+	RoleARN, TimeoutInMinutes string
+	NotificationARNs          []string
+	DisableRollback           bool     // of a creation that did not go back, or would not have
+	Token                     string   // of the operation that is under way, or was the last
+	Pending                   *pending // the operation that is under way
+	own                       bool     // made by each start of the engine, and not kept
 }
 
 // A pending is an operation that is under way, with all that it takes to begin
@@ -53,6 +57,7 @@ type pending struct {
 	Capabilities []string
 	Tags         []tag
 	Retain       []string // of a deletion
+	OnFailure    string   // of a creation; empty goes back
 	// Body and Parameters are the stack's before.
 	Body       []byte
 	Parameters map[string]string

@@ -21,6 +21,8 @@ func (s *Service) Wire() wire.Service {
 		Operations: map[string]wire.Operation{
 			"ValidateTemplate":       read(s.validateTemplate),
 			"GetTemplate":            read(s.getTemplate),
+			"CreateStack":            write(s.createStack),
+			"UpdateStack":            write(s.updateStack),
 			"CreateChangeSet":        write(s.createChangeSet),
 			"DescribeChangeSet":      read(s.describeChangeSet),
 			"ListChangeSets":         read(s.listChangeSets),
@@ -93,7 +95,10 @@ type stackMember struct {
 	DeletionTime      string `xml:",omitempty"`
 	StackStatus       string
 	StackStatusReason string `xml:",omitempty"`
+	RoleARN           string `xml:",omitempty"`
+	TimeoutInMinutes  string `xml:",omitempty"`
 	DisableRollback   bool
+	NotificationARNs  []string         `xml:"NotificationARNs>member"`
 	Parameters        []stackParameter `xml:"Parameters>member"`
 	Outputs           []stackOutput    `xml:"Outputs>member"`
 	Capabilities      []string         `xml:"Capabilities>member"`
@@ -104,6 +109,7 @@ func (s *stack) member() stackMember {
 	m := stackMember{
 		StackName: s.Name, StackID: s.ID, Description: s.Description, CreationTime: stamp(s.Created),
 		LastUpdatedTime: stamp(s.Updated), DeletionTime: stamp(s.DeletedAt), StackStatus: s.Status, StackStatusReason: s.Reason,
+		RoleARN: s.RoleARN, TimeoutInMinutes: s.TimeoutInMinutes, DisableRollback: s.DisableRollback, NotificationARNs: s.NotificationARNs,
 		Parameters: shown(s.told), Capabilities: s.Capabilities, Tags: s.Tags,
 	}
 	for _, o := range s.outputs {

@@ -29,7 +29,7 @@ func (s *Service) Provision(spec Table) (arn string, err error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	record := tableRecord{
-		Name: spec.Name, Hash: keyAttribute{Name: spec.HashKey, Type: typeString}, Billing: onDemand, TTL: spec.TTLAttribute,
+		Name: spec.Name, Hash: keyAttribute{Name: spec.HashKey, Type: typeString}, settings: settings{Billing: onDemand}, TTL: spec.TTLAttribute,
 	}
 	if spec.RangeKey != "" {
 		record.Range = keyAttribute{Name: spec.RangeKey, Type: typeString}
@@ -98,10 +98,10 @@ type attributeDefinition struct {
 type tag struct{ Key, Value string }
 
 type createInput struct {
-	TableName                 string
-	KeySchema                 []keySchema
-	AttributeDefinitions      []attributeDefinition
-	BillingMode               string
+	TableName            string
+	KeySchema            []keySchema
+	AttributeDefinitions []attributeDefinition
+	settingsChange
 	DeletionProtectionEnabled bool
 	Tags                      []tag
 	// These are refused.
@@ -113,11 +113,10 @@ func (s *Service) createTable(_ context.Context, c *wire.Call, in *createInput) 
 	if err := in.check(); err != nil {
 		return nil, err
 	}
-	record := tableRecord{
-		Name: in.TableName, Billing: in.BillingMode, Protected: in.DeletionProtectionEnabled, Tags: tagMap(in.Tags),
-	}
-	if record.Billing == "" {
-		record.Billing = provisioned
+	record := tableRecord{Name: in.TableName, Protected: in.DeletionProtectionEnabled, Tags: tagMap(in.Tags)}
+	var err error
+	if record.settings, err = in.apply(s, settings{Billing: provisioned}); err != nil {
+		return nil, err
 	}
 	for _, key := range in.KeySchema {
 		attribute := keyAttribute{Name: key.AttributeName, Type: in.typeOf(key.AttributeName)}

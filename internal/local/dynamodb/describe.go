@@ -11,20 +11,33 @@ import (
 
 // A description is a table on the wire.
 type description struct {
-	TableName                 string
-	TableARN                  string `json:"TableArn"`
-	TableID                   string `json:"TableId"`
-	TableStatus               string
-	CreationDateTime          wire.Timestamp
-	KeySchema                 []keySchema
-	AttributeDefinitions      []attributeDefinition
-	ItemCount                 int
-	TableSizeBytes            int
-	BillingModeSummary        *billing `json:",omitempty"`
+	TableName             string
+	TableARN              string `json:"TableArn"`
+	TableID               string `json:"TableId"`
+	TableStatus           string
+	CreationDateTime      wire.Timestamp
+	KeySchema             []keySchema
+	AttributeDefinitions  []attributeDefinition
+	ItemCount             int
+	TableSizeBytes        int
+	ProvisionedThroughput struct {
+		NumberOfDecreasesToday int
+		throughput
+	}
+	BillingModeSummary        *billing    `json:",omitempty"`
+	TableClassSummary         *tableClass `json:",omitempty"`
+	SSEDescription            *encryption `json:",omitempty"`
 	DeletionProtectionEnabled bool
 }
 
-type billing struct{ BillingMode string }
+type (
+	billing    struct{ BillingMode string }
+	tableClass struct{ TableClass string }
+	encryption struct {
+		Status, SSEType string
+		KMSMasterKeyARN string `json:"KMSMasterKeyArn"`
+	}
+)
 
 // describe is a table as it is. Every table of the engine is ready at once.
 func (s *Service) describe(t *table) *description {
@@ -40,8 +53,15 @@ func (s *Service) describe(t *table) *description {
 		d.KeySchema = append(d.KeySchema, keySchema{t.Range.Name, "RANGE"})
 		d.AttributeDefinitions = append(d.AttributeDefinitions, attributeDefinition{t.Range.Name, t.Range.Type})
 	}
+	d.ProvisionedThroughput.throughput = t.Throughput
 	if t.Billing == onDemand {
 		d.BillingModeSummary = &billing{onDemand}
+	}
+	if t.TableClass != "" {
+		d.TableClassSummary = &tableClass{t.TableClass}
+	}
+	if t.EncryptionKey != "" {
+		d.SSEDescription = &encryption{enabled, "KMS", t.EncryptionKey}
 	}
 	for _, i := range t.items {
 		d.TableSizeBytes += i.weight()

@@ -15,7 +15,7 @@ type tableRecord struct {
 	Hash    keyAttribute
 	Range   keyAttribute // with an empty name where there is none
 	Created time.Time
-	Billing string
+	settings
 	// TTL is the attribute that holds an item's time to live, in seconds
 	// since 1970. Empty turns expiry off.
 	TTL       string

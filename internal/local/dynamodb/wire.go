@@ -21,12 +21,16 @@ func (s *Service) Wire() wire.Service {
 			"TransactWriteItems": wire.Op(wire.Data, s.transactWriteItems),
 
 			"CreateTable":   wire.Op(wire.Write, s.createTable),
+			"UpdateTable":   wire.Op(wire.Write, s.updateTable),
 			"DescribeTable": wire.Op(wire.Read, s.describeTable),
 			"DeleteTable":   wire.Op(wire.Write, s.deleteTable),
 			"ListTables":    wire.Op(wire.Read, s.listTables),
 
 			"DescribeTimeToLive": wire.Op(wire.Read, s.describeTTL),
 			"UpdateTimeToLive":   wire.Op(wire.Write, s.updateTTL),
+
+			"DescribeContinuousBackups": wire.Op(wire.Read, s.describeBackups),
+			"UpdateContinuousBackups":   wire.Op(wire.Write, s.updateBackups),
 
 			"TagResource":        wire.Op(wire.Write, s.tagResource),
 			"UntagResource":      wire.Op(wire.Write, s.untagResource),

@@ -82,6 +82,9 @@ type Function struct {
 	// bootstrap if empty.
 	Runtime, Handler string
 	Description      string
+	// Architecture is told and has no effect; this machine's if empty.
+	Architecture string
+	Tags         map[string]string
 	// ReservedConcurrency bounds the number of environments. If zero, the
 	// account's limit does; [NoConcurrency] allows none.
 	ReservedConcurrency int

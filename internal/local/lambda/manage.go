@@ -1,6 +1,7 @@
 package lambda
 
 import (
+	"cmp"
 	"encoding/json"
 	"io"
 	"maps"
@@ -44,6 +45,17 @@ type deployment struct {
 	ZipFile  []byte
 	S3Bucket string
 	ImageURI string `json:"ImageUri"`
+}
+
+// architectures are those that the code in a request is for.
+type architectures struct{ Architectures []string }
+
+// one is the architecture, or empty where none is given.
+func (a architectures) one() string {
+	if len(a.Architectures) == 0 {
+		return ""
+	}
+	return a.Architectures[0]
 }
 
 // routesOfManagement are the operations that change functions.
@@ -105,6 +117,8 @@ func (s *Service) serveCreate(w http.ResponseWriter, r *http.Request, c *wire.Ca
 		FunctionName string
 		PackageType  string
 		Code         deployment
+		architectures
+		Tags map[string]string
 	}
 	if err := decodeInput(r, c, &in); err != nil {
 		return err
@@ -120,7 +134,7 @@ func (s *Service) serveCreate(w http.ResponseWriter, r *http.Request, c *wire.Ca
 	if _, err := s.find(in.FunctionName); err == nil {
 		return conflict("Function already exist: %s", in.FunctionName)
 	}
-	f := Function{Name: in.FunctionName}
+	f := Function{Name: in.FunctionName, Tags: in.Tags, Architecture: in.one()}
 	if err := in.apply(&f); err != nil {
 		return err
 	}
@@ -220,7 +234,10 @@ func (s *Service) redefine(w http.ResponseWriter, status int, f Function, as pro
 }
 
 func (s *Service) serveUpdateCode(w http.ResponseWriter, r *http.Request, c *wire.Call) error {
-	var in deployment
+	var in struct {
+		deployment
+		architectures
+	}
 	if err := decodeInput(r, c, &in); err != nil {
 		return err
 	}
@@ -229,7 +246,8 @@ func (s *Service) serveUpdateCode(w http.ResponseWriter, r *http.Request, c *wir
 		return err
 	}
 	next := s.definition(f)
-	if err := s.deploy(&next, in); err != nil {
+	next.Architecture = cmp.Or(in.one(), next.Architecture)
+	if err := s.deploy(&next, in.deployment); err != nil {
 		return err
 	}
 	return s.redefine(w, http.StatusOK, next, updating)

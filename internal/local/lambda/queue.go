@@ -1,7 +1,6 @@
 package lambda
 
 import (
-	"context"
 	"crypto/md5" //nolint:gosec // the checksum that SQS defines, no protection.
 	"encoding/hex"
 	"encoding/json"
@@ -25,55 +24,6 @@ const (
 	// maxBatch is the largest batch that needs no batching window.
 	maxBatch = 10
 )
-
-// A mapping is an event source mapping from a queue to a function.
-type mapping struct {
-	ctx                       context.Context //nolint:containedctx // the life of the mapping.
-	id, functionARN, queueARN string
-	batch                     int
-	partial                   bool
-}
-
-// MapQueue invokes a function with the messages of a queue, in batches of 1 to
-// 10, until stop is called or the service is closed. What it worked on is deleted; the messages
-// of a failed batch appear again after the queue's visibility timeout, as on
-// AWS. With partial, the function's answer names the messages that failed
-// (ReportBatchItemFailures).
-func (s *Service) MapQueue(functionARN, queueARN string, batch int, partial bool) (stop func(), err error) {
-	f, err := s.find(functionARN)
-	if err != nil {
-		return nil, err
-	}
-	if batch < 1 || batch > maxBatch {
-		return nil, invalidParameter("a batch has 1 to %d messages, not %d", maxBatch, batch)
-	}
-	if s.opts.Queues == nil {
-		return nil, invalidParameter("there are no queues to map %s to", f.Name)
-	}
-	ctx, cancel := context.WithCancel(s.ctx)
-	m := mapping{ctx: ctx, id: wire.NewID(), functionARN: f.arn, queueARN: queueARN, batch: batch, partial: partial}
-	s.mu.Lock()
-	s.mappings = append(s.mappings, m)
-	s.mu.Unlock()
-	for range pollers {
-		if !s.begin() {
-			cancel()
-			return nil, errClosed
-		}
-		go func() {
-			defer s.work.Done()
-			s.poll(m)
-		}()
-	}
-	return func() { s.unmap(m.id); cancel() }, nil
-}
-
-// unmap forgets a mapping.
-func (s *Service) unmap(id string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.mappings = slices.DeleteFunc(s.mappings, func(m mapping) bool { return m.id == id })
-}
 
 // poll receives batches until the mapping ends.
 func (s *Service) poll(m mapping) {

@@ -1,6 +1,7 @@
 package lambda
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -20,16 +21,16 @@ func (s *Service) Wire() wire.Service {
 	const base = "/2015-03-31/functions"
 	return wire.Service{
 		Name: "lambda", EventSource: "lambda.amazonaws.com", Protocol: wire.REST,
-		Routes: slices.Concat(s.routesOfManagement(), s.routesOfEventInvoke(), []wire.Route{
+		Routes: slices.Concat(s.routesOfManagement(), s.routesOfEventInvoke(), s.routesOfTags(), s.routesOfMappings(), []wire.Route{
 			{Pattern: "POST " + base + "/{name}/invocations", Operation: "Invoke", Access: wire.Data, Serve: s.serveInvoke},
 			{Pattern: "GET " + base + "/{$}", Operation: "ListFunctions20150331", Access: wire.Read, Serve: s.serveList},
 			{Pattern: "GET " + base, Operation: "ListFunctions20150331", Access: wire.Read, Serve: s.serveList},
 			{Pattern: "GET " + base + "/{name}", Operation: "GetFunction20150331v2", Access: wire.Read, Serve: s.serveGet},
 			{Pattern: "GET " + base + "/{name}/configuration", Operation: "GetFunctionConfiguration20150331v2", Access: wire.Read, Serve: s.serveConfiguration},
+			{Pattern: "GET " + base + "/{name}/versions", Operation: "ListVersionsByFunction20150331", Access: wire.Read, Serve: s.serveVersions},
+			{Pattern: "GET /2020-06-30/functions/{name}/code-signing-config", Operation: "GetFunctionCodeSigningConfig", Access: wire.Read, Serve: s.serveCodeSigning},
 			{Pattern: "GET " + base + "/{name}/policy", Operation: "GetPolicy20150331v2", Access: wire.Read, Serve: s.servePolicy},
 			{Pattern: "POST " + base + "/{name}/policy", Operation: "AddPermission20150331v2", Access: wire.Write, Serve: s.servePermission},
-			{Pattern: "GET /2015-03-31/event-source-mappings/{$}", Operation: "ListEventSourceMappings20150331", Access: wire.Read, Serve: s.serveMappings},
-			{Pattern: "GET /2015-03-31/event-source-mappings", Operation: "ListEventSourceMappings20150331", Access: wire.Read, Serve: s.serveMappings},
 		}),
 	}
 }
@@ -143,7 +144,7 @@ func (f *function) configuration() configuration {
 		LastModified: f.modified.UTC().Format("2006-01-02T15:04:05.000+0000"),
 	}
 	c.RevisionID = f.revision
-	c.Architectures = []string{architecture()}
+	c.Architectures = []string{cmp.Or(f.Architecture, architecture())}
 	region, version := strings.Split(f.arn, ":")[3], sha256.Sum256([]byte(f.Runtime))
 	c.RuntimeVersionConfig.RuntimeVersionArn = "arn:aws:lambda:" + region + "::runtime:" + hex.EncodeToString(version[:])
 	c.EphemeralStorage.Size = 512 // MB
@@ -190,7 +191,11 @@ func (s *Service) serveGet(w http.ResponseWriter, r *http.Request, _ *wire.Call)
 	if err != nil {
 		return err
 	}
-	out := map[string]any{"Configuration": f.configuration()}
+	// Where the code can be had from, which AWS also says, is left out.
+	out := map[string]any{"Configuration": f.configuration(), "Code": map[string]string{"RepositoryType": "S3"}}
+	if tags := s.definition(f).Tags; len(tags) > 0 {
+		out["Tags"] = tags
+	}
 	if reserved := f.reservation(); reserved.ReservedConcurrentExecutions != nil {
 		out["Concurrency"] = reserved
 	}
@@ -203,6 +208,26 @@ func (s *Service) serveConfiguration(w http.ResponseWriter, r *http.Request, _ *
 		return err
 	}
 	return writeJSON(w, http.StatusOK, f.configuration())
+}
+
+// serveVersions lists the versions of a function: the one there is.
+func (s *Service) serveVersions(w http.ResponseWriter, r *http.Request, _ *wire.Call) error {
+	f, err := s.called(r)
+	if err != nil {
+		return err
+	}
+	latest := f.configuration()
+	latest.FunctionArn += ":" + latest.Version
+	return writeJSON(w, http.StatusOK, map[string]any{"Versions": []configuration{latest}})
+}
+
+// serveCodeSigning says that nothing checks the code's signature.
+func (s *Service) serveCodeSigning(w http.ResponseWriter, r *http.Request, _ *wire.Call) error {
+	f, err := s.called(r)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, map[string]string{"FunctionName": f.Name})
 }
 
 // A policy is a function's resource policy, and a statement one permission of
@@ -292,36 +317,4 @@ func (s *Service) servePermission(w http.ResponseWriter, r *http.Request, _ *wir
 		return err
 	}
 	return writeJSON(w, http.StatusCreated, map[string]string{"Statement": string(text)})
-}
-
-func (s *Service) serveMappings(w http.ResponseWriter, r *http.Request, _ *wire.Call) error {
-	query := r.URL.Query()
-	return writeJSON(w, http.StatusOK, map[string]any{
-		"EventSourceMappings": s.mappingsOf(query.Get("FunctionName"), query.Get("EventSourceArn")),
-	})
-}
-
-// mappingsOf lists the mappings of a function, a queue, or both; an empty name
-// stands for all.
-func (s *Service) mappingsOf(functionName, queueARN string) []map[string]any {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	all := []map[string]any{}
-	for _, m := range s.mappings {
-		if queueARN != "" && queueARN != m.queueARN {
-			continue
-		}
-		if f, err := s.findLocked(functionName); functionName != "" && (err != nil || f.arn != m.functionARN) {
-			continue
-		}
-		types := []string{}
-		if m.partial {
-			types = append(types, "ReportBatchItemFailures")
-		}
-		all = append(all, map[string]any{
-			"UUID": m.id, "FunctionArn": m.functionARN, "EventSourceArn": m.queueARN, "BatchSize": m.batch,
-			"State": "Enabled", "FunctionResponseTypes": types,
-		})
-	}
-	return all
 }
