@@ -8,11 +8,11 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
+	"github.com/rekey-go/rekey/internal/polltest"
 	"github.com/rekey-go/rekey/internal/stack"
 )
 
@@ -59,7 +59,7 @@ while curl -sS -D $dir/head -o $dir/event $api/invocation/next; do
   id=$(tr -d '\r' < $dir/head | sed -n 's/^[Ll]ambda-[Rr]untime-[Aa]ws-[Rr]equest-[Ii]d: *//p')
   curl -sS -o $dir/answer -H "X-Aws-Parameters-Secrets-Token: $AWS_SESSION_TOKEN" \
     "http://localhost:$PARAMETERS_SECRETS_EXTENSION_HTTP_PORT/secretsmanager/get?secretId=dev-app"
-  sleep 0.3
+  sleep 1
   sed "s/^{/{\"Pid\":$$,/" $dir/answer | curl -sS -o /dev/null -d @- $api/invocation/$id/response
 done
 `
@@ -100,25 +100,16 @@ func TestAFunctionInAnotherLanguageFollowsRotations(t *testing.T) {
 		}
 	}
 	second := putApp(t, s, "sk_2")
-	deadline := time.Now().Add(10 * time.Second)
-	for {
-		after := invokeShells(t, s, environments)
-		stale := 0
-		for pid, version := range after {
+	polltest.Until(t, "all environments have the new version", func() bool {
+		fresh := true
+		for pid, version := range invokeShells(t, s, environments) {
 			if _, warm := before[pid]; !warm {
 				t.Errorf("environment %d is a new one", pid)
 			}
-			if version != second {
-				stale++
-			}
+			fresh = fresh && version == second
 		}
-		if stale == 0 {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%d of %d environments have the old version", stale, environments)
-		}
-	}
+		return fresh
+	})
 }
 
 func putApp(t *testing.T, s *stack.Stack, value string) (version string) {

@@ -12,6 +12,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/rekey-go/rekey"
+	"github.com/rekey-go/rekey/internal/polltest"
 	"github.com/rekey-go/rekey/internal/stack"
 )
 
@@ -31,21 +32,10 @@ func hmacToken(t *testing.T, key string) string {
 // eventually waits for an answer of the HTTP API to a bearer token.
 func eventually(t *testing.T, s *stack.Stack, path, token, want string) {
 	t.Helper()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(time.Minute)
 	as := &stack.Stack{Engine: s.Engine, AdminToken: token}
-	for {
-		got := fetch(t, as, http.MethodGet, path, "")
-		if strings.HasPrefix(got, want) {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("GET %s answers %s, want %s", path, got, want)
-		}
-	}
+	polltest.Until(t, "GET "+path+" answers "+want, func() bool {
+		return strings.HasPrefix(fetch(t, as, http.MethodGet, path, ""), want)
+	})
 }
 
 // TestKeysAreRotatedAndRetiredByTheTemplatesFunctions runs the whole way, under

@@ -4,13 +4,11 @@ import (
 	"encoding/json"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
-)
 
-// readyWait is how long a script waits for "rekey up".
-const readyWait = 30 * time.Second
+	"github.com/rekey-go/rekey/internal/polltest"
+)
 
 // ready is the script command "ready FILE": it waits for the ready file of
 // "rekey up" and sets the variables that the command tells to export, and
@@ -21,7 +19,7 @@ func ready(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	path := ts.MkAbs(args[0])
 	var r readiness
-	until(ts, args[0]+" is there", func() bool {
+	polltest.Until(ts, args[0]+" is there", func() bool {
 		data, err := os.ReadFile(path)
 		if err == nil {
 			ts.Check(json.Unmarshal(data, &r))
@@ -43,7 +41,7 @@ func setFrom(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: setfrom NAME FILE")
 	}
 	text := ""
-	until(ts, args[1]+" is there", func() bool {
+	polltest.Until(ts, args[1]+" is there", func() bool {
 		data, err := os.ReadFile(ts.MkAbs(args[1]))
 		text = strings.TrimSpace(string(data))
 		return err == nil
@@ -57,20 +55,8 @@ func waitFor(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: waitfor FILE TEXT")
 	}
-	until(ts, args[0]+" has "+args[1], func() bool {
+	polltest.Until(ts, args[0]+" has "+args[1], func() bool {
 		data, err := os.ReadFile(ts.MkAbs(args[0]))
 		return err == nil && strings.Contains(string(data), args[1])
 	})
-}
-
-// until waits for something to be so.
-func until(ts *testscript.TestScript, what string, isSo func() bool) {
-	deadline := time.Now().Add(readyWait)
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for ; !isSo(); <-tick.C {
-		if time.Now().After(deadline) {
-			ts.Fatalf("after %v it is not so: %s", readyWait, what)
-		}
-	}
 }

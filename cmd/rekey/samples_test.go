@@ -11,12 +11,12 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/rekey-go/rekey"
 	"github.com/rekey-go/rekey/internal/pgserver"
+	"github.com/rekey-go/rekey/internal/polltest"
 	"github.com/rekey-go/rekey/internal/stack"
 )
 
@@ -27,23 +27,11 @@ const (
 	noService = `500 {"error":"Service temporarily unavailable"}`
 )
 
-// waitUntil waits for what is to become so.
-func waitUntil(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.Now().Add(20 * time.Second); !is(); <-tick.C {
-		if time.Now().After(deadline) {
-			t.Fatalf("it never was so: %s", what)
-		}
-	}
-}
-
 // untilAnswer waits for an answer: consumers hear of what was stored a moment later.
 func untilAnswer(t *testing.T, s *stack.Stack, method, path, body, want string) {
 	t.Helper()
 	last := ""
-	waitUntil(t, method+" "+path+" "+body+" answers "+want, func() bool {
+	polltest.Until(t, method+" "+path+" "+body+" answers "+want, func() bool {
 		got := fetch(t, s, method, path, body)
 		right := strings.HasPrefix(got, want)
 		if !right && got != last {
@@ -223,11 +211,11 @@ func TestNoChargeFailsWhileTheKeysRotate(t *testing.T) {
 			t.Errorf("rotating: %s", got)
 		}
 	}
-	waitUntil(t, "a charge is made with the new key of Stripe", func() bool {
+	polltest.Until(t, "a charge is made with the new key of Stripe", func() bool {
 		b := readBook(t, s)
 		return b.Charges[len(b.Charges)-1].KeyID != b.Charges[0].KeyID
 	})
-	waitUntil(t, "the first key of SendGrid is revoked", func() bool {
+	polltest.Until(t, "the first key of SendGrid is revoked", func() bool {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.Providers.URL+"/v3/scopes", http.NoBody)
 		if err != nil {
 			t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/rekey-go/rekey/internal/polltest"
 	"github.com/rekey-go/rekey/runtime/bulletin"
 )
 
@@ -154,13 +155,11 @@ func TestConsumersAndWhatFailedAreTold(t *testing.T) {
 			Holders      []struct{ Consumer string }
 		}
 	}
-	deadline := time.Now().Add(20 * time.Second)
 	var one secret
-	for tick := time.NewTicker(100 * time.Millisecond); one.LastFailure == nil; <-tick.C {
-		if s.must(t, http.StatusOK, "GET", "/admin/secrets/"+broken, "").decode(t, &one); time.Now().After(deadline) {
-			t.Fatalf("no failure is told: %+v", one)
-		}
-	}
+	polltest.Until(t, "a failure is told", func() bool {
+		s.must(t, http.StatusOK, "GET", "/admin/secrets/"+broken, "").decode(t, &one)
+		return one.LastFailure != nil
+	})
 	if one.State != "failed" || one.LastFailure.Step != "createSecret" || !strings.Contains(one.LastFailure.Next, "rekey plan "+broken) {
 		t.Errorf("the failure: %+v %+v", one, one.LastFailure)
 	}

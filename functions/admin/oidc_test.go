@@ -20,6 +20,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/rekey-go/rekey/functions/admin"
+	"github.com/rekey-go/rekey/internal/polltest"
 )
 
 // A provider is an identity provider.
@@ -195,17 +196,9 @@ func TestTheProvidersKeysAreReadAgainButNotForEveryForgery(t *testing.T) {
 	p.away = false
 	p.keys["fresh"] = fresh
 	p.mu.Unlock()
-	deadline := time.After(10 * time.Second)
-	for tick := time.NewTicker(50 * time.Millisecond); ; {
-		if got := s.do(t, "GET", "/admin/secrets", "", "Authorization", "Bearer "+old); got.status == http.StatusOK {
-			break
-		}
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatal("the keys were not read again")
-		}
-	}
+	polltest.Until(t, "the keys are read again", func() bool {
+		return s.do(t, "GET", "/admin/secrets", "", "Authorization", "Bearer "+old).status == http.StatusOK
+	})
 	later, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)

@@ -23,6 +23,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/rekey-go/rekey/internal/pgserver/pgtest"
+	"github.com/rekey-go/rekey/internal/polltest"
 	"github.com/rekey-go/rekey/runtime/bulletin"
 	"github.com/rekey-go/rekey/runtime/secrets"
 	"github.com/rekey-go/rekey/runtime/secretspgx"
@@ -174,20 +175,11 @@ type requests struct {
 // leave ten minutes between them.
 func (r *requests) await(t *testing.T, after time.Time) {
 	t.Helper()
-	timeout := time.After(patience)
-	for tick := time.NewTicker(5 * time.Millisecond); ; {
+	polltest.Until(t, "every consumer is answered again", func() bool {
 		r.mu.Lock()
-		behind := slices.ContainsFunc(r.served[:], func(at time.Time) bool { return at.Before(after) })
-		r.mu.Unlock()
-		if !behind {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-timeout:
-			t.Fatal("a consumer is not answered any more")
-		}
-	}
+		defer r.mu.Unlock()
+		return !slices.ContainsFunc(r.served[:], func(at time.Time) bool { return at.Before(after) })
+	})
 }
 
 func (r *requests) send(ctx context.Context, consumer int, pool *secretspgx.Pool) {

@@ -32,6 +32,7 @@ import (
 	smithymiddleware "github.com/aws/smithy-go/middleware"
 
 	"github.com/rekey-go/rekey/internal/local"
+	"github.com/rekey-go/rekey/internal/polltest"
 )
 
 const durable = `
@@ -408,7 +409,7 @@ func (b *notebook) checkRules(t *testing.T, cfg aws.Config) {
 func checkRotation(t *testing.T, cfg aws.Config) {
 	t.Helper()
 	client := secretsmanager.NewFromConfig(cfg)
-	for range 200 {
+	polltest.Until(t, "the rotation that was under way has ended", func() bool {
 		out, err := client.DescribeSecret(t.Context(), &secretsmanager.DescribeSecretInput{SecretId: aws.String("rotated")})
 		if err != nil {
 			t.Fatal(err)
@@ -421,12 +422,8 @@ func checkRotation(t *testing.T, cfg aws.Config) {
 				pending++
 			}
 		}
-		if current == 1 && pending == 0 {
-			return
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	t.Error("the rotation that was under way has not ended")
+		return current == 1 && pending == 0
+	})
 }
 
 // checkTrail reads the log files: each call that was answered is there once.

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
@@ -16,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/rekey-go/rekey/internal/local"
+	"github.com/rekey-go/rekey/internal/polltest"
 )
 
 // An account is an engine with clients of its services.
@@ -97,18 +97,16 @@ func (a account) change(t *testing.T, in *cloudformation.CreateChangeSetInput) (
 // settled waits until nothing is done to a stack.
 func (a account) settled(t *testing.T, name string) *types.Stack {
 	t.Helper()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for {
+	var stack *types.Stack
+	polltest.Until(t, "nothing is done to "+name, func() bool {
 		out, err := a.stacks.DescribeStacks(t.Context(), &cloudformation.DescribeStacksInput{StackName: &name})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !strings.HasSuffix(string(out.Stacks[0].StackStatus), "_IN_PROGRESS") {
-			return &out.Stacks[0]
-		}
-		<-tick.C
-	}
+		stack = &out.Stacks[0]
+		return !strings.HasSuffix(string(stack.StackStatus), "_IN_PROGRESS")
+	})
+	return stack
 }
 
 // statuses are those of a stack's resources.

@@ -374,7 +374,7 @@ func TestAChangeIsMadeAtThePrimary(t *testing.T) {
 		t.Errorf("at the set: %v", err)
 	}
 	mustLogin(t, primary, valueAt(primary, "app", "new", ""))
-	db = newDatabase(t, rotation.ReachOptions{Timeout: time.Second})
+	db = newDatabase(t, rotation.ReachOptions{Timeout: 3 * time.Second}) // the driver tries until it is over
 	if err := change(first.Addr() + "," + primary.Addr()); !errors.Is(err, rotation.ErrTLS) {
 		t.Errorf("at a set with an unknown certificate: got %v, want %v", err, rotation.ErrTLS)
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -321,7 +322,7 @@ func TestALockThatAnotherHoldsIsAConflict(t *testing.T) {
 	mysqltest.Exec(t, s, `CREATE USER app IDENTIFIED BY 'old'`)
 	first, second := superuser(t, s), superuser(t, s)
 	err := first.Revoke(t.Context(), "app", func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, 1900*1e6) // half of it is less than a second: one try
+		ctx, cancel := context.WithTimeout(ctx, 7*time.Second) // the lock is waited for half of it, in whole seconds
 		defer cancel()
 		return second.SetPassword(ctx, "app", rotation.NewValue("new"))
 	})

@@ -17,6 +17,7 @@ import (
 	awssqs "github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"github.com/rekey-go/rekey/internal/local"
+	"github.com/rekey-go/rekey/internal/polltest"
 	"github.com/rekey-go/rekey/runtime/invalidation"
 	"github.com/rekey-go/rekey/runtime/secrets"
 )
@@ -89,12 +90,12 @@ func TestThePolicyInTheDocumentationFits(t *testing.T) {
 		out, err := lambda.NewFromConfig(p.cfg).Invoke(t.Context(), &lambda.InvokeInput{FunctionName: new("dev-subscriber")})
 		done <- result{out, err}
 	}()
-	eventually(t, "it has subscribed and removed what was dead", func() bool {
+	polltest.Until(t, "it has subscribed and removed what was dead", func() bool {
 		queues, rules := p.left(t)
 		return len(queues) == 1 && len(rules) == 1 && !slices.Contains(queues, dead) && !slices.Contains(rules, dead) && p.hasTarget(t, rules[0])
 	})
 	p.rotate(t, "second-value")
-	eventually(t, "it has done all that it may", func() bool { return len(p.notNeeded()) == 0 })
+	polltest.Until(t, "it has done all that it may", func() bool { return len(p.notNeeded()) == 0 })
 	p.rotate(t, "last-value")
 	if r := <-done; r.err != nil || r.out.FunctionError != nil || string(r.out.Payload) != `"last-value"` {
 		t.Errorf("the subscriber ended with %s, %v", r.out.Payload, r.err)

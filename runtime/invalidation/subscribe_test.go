@@ -26,6 +26,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/rekey-go/rekey/internal/local"
+	"github.com/rekey-go/rekey/internal/polltest"
 	"github.com/rekey-go/rekey/runtime/invalidation"
 	"github.com/rekey-go/rekey/runtime/secrets"
 )
@@ -170,22 +171,6 @@ func (p *pipeline) left(t *testing.T) (queues, rules []string) {
 
 func name(url string) string { return url[strings.LastIndexByte(url, '/')+1:] }
 
-// eventually waits until something holds.
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !holds() {
-		select {
-		case <-ctx.Done():
-			t.Fatalf("waited in vain until %s", what)
-		case <-tick.C:
-		}
-	}
-}
-
 // subscribe subscribes in this process, and returns when it has. What it
 // returns ends the subscription.
 func (p *pipeline) subscribe(t *testing.T, client *secrets.Client, optFns ...func(*invalidation.SubscribeOptions)) (queues <-chan string, stop func()) {
@@ -303,7 +288,7 @@ func TestWhatKilledProcessesLeaveIsRemoved(t *testing.T) {
 	one, stopOne := p.subscribe(t, client, later)
 	two, stopTwo := p.subscribe(t, client, later)
 	own := []string{name(<-one), name(<-two)}
-	eventually(t, "the queue of the stopped process is gone", func() bool {
+	polltest.Until(t, "the queue of the stopped process is gone", func() bool {
 		queues, _ := p.left(t)
 		return !slices.Contains(queues, orphans[3])
 	})
@@ -313,7 +298,7 @@ func TestWhatKilledProcessesLeaveIsRemoved(t *testing.T) {
 	again := name(<-alive.queues) // it noticed that its queue is gone
 	want := append(slices.Clone(own), again)
 	slices.Sort(want)
-	eventually(t, "the orphans are gone", func() bool {
+	polltest.Until(t, "the orphans are gone", func() bool {
 		queues, rules := p.left(t)
 		queues = slices.DeleteFunc(queues, func(n string) bool { return n == foreign })
 		slices.Sort(queues)

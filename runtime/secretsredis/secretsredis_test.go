@@ -246,6 +246,7 @@ func TestWhatServersMayAnswer(t *testing.T) {
 	tests := map[string]struct {
 		value, answer string
 		plaintext     bool
+		timeout       time.Duration // the default if zero
 		want          string
 	}{
 		"accepted":                        {value: plaintext, plaintext: true, answer: "+OK\r\n"},
@@ -253,7 +254,7 @@ func TestWhatServersMayAnswer(t *testing.T) {
 		"too many clients":                {value: plaintext, plaintext: true, answer: "-ERR max number of clients reached\r\n", want: "ERR max number"},
 		"another protocol":                {value: plaintext, plaintext: true, answer: "HTTP/1.1 400\r\n", want: "does not speak"},
 		"without an end":                  {value: plaintext, plaintext: true, answer: strings.Repeat("+", 1<<16), want: "EOF"},
-		"nothing":                         {value: plaintext, plaintext: true, want: "deadline exceeded"},
+		"nothing":                         {value: plaintext, plaintext: true, timeout: 300 * time.Millisecond, want: "deadline exceeded"},
 		"plaintext that is not allowed":   {value: plaintext, answer: "+OK\r\n", want: "tls"},
 		"plaintext that is not asked for": {value: `{"password":"hunter2"}`, plaintext: true, answer: "+OK\r\n", want: "tls"},
 		"a value without a password":      {value: `{"username":"hunter2"}`, want: `"password" is missing`},
@@ -263,7 +264,7 @@ func TestWhatServersMayAnswer(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			d := secretsredis.NewDialer(stagetest.New(tt.value).Client(), "cache", func(o *secretsredis.Options) {
-				o.AllowPlaintext, o.Timeout = tt.plaintext, 300*time.Millisecond
+				o.AllowPlaintext, o.Timeout = tt.plaintext, tt.timeout
 			})
 			conn, err := d.DialContext(t.Context(), "tcp", fake(t, tt.answer))
 			if err == nil {

@@ -68,7 +68,7 @@ func TestAfterAFailureTheFunctionGoesOn(t *testing.T) {
 func TestAnInvocationIsKilledAtTheTimeout(t *testing.T) {
 	t.Parallel()
 	f := child("function")
-	f.Timeout = 250 * time.Millisecond
+	f.Timeout = 1250 * time.Millisecond
 	b, g := start(t, f), newGate(t)
 	before := time.Now()
 	v, done := b.begin(g, "late")
@@ -76,7 +76,7 @@ func TestAnInvocationIsKilledAtTheTimeout(t *testing.T) {
 	if took := time.Since(before); took < f.Timeout {
 		t.Errorf("killed after %v, before the timeout", took)
 	}
-	if got.Type != "Sandbox.Timedout" || !strings.HasSuffix(got.Message, " Error: Task timed out after 0.25 seconds") {
+	if got.Type != "Sandbox.Timedout" || !strings.HasSuffix(got.Message, " Error: Task timed out after 1.25 seconds") {
 		t.Errorf("function error: %+v", got)
 	}
 	v.end()
@@ -88,7 +88,7 @@ func TestAnInvocationIsKilledAtTheTimeout(t *testing.T) {
 func TestARuntimeThatIsStuckAfterItsAnswerIsReplaced(t *testing.T) {
 	t.Parallel()
 	f := child("gets stuck")
-	f.Timeout = 500 * time.Millisecond
+	f.Timeout = 2 * time.Second
 	b := start(t, f)
 	b.invoke(command{}).ok(t)
 	stuck := b.Environments(b.arn)[0].PID
