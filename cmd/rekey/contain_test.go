@@ -26,7 +26,7 @@ import (
 
 	"github.com/rekey-go/rekey"
 	"github.com/rekey-go/rekey/internal/contain"
-	"github.com/rekey-go/rekey/internal/pgserver"
+	"github.com/rekey-go/rekey/internal/pgserver/pgtest"
 	"github.com/rekey-go/rekey/internal/providers"
 	"github.com/rekey-go/rekey/internal/stack"
 )
@@ -50,9 +50,7 @@ type theft struct {
 // database login.
 func steal(t *testing.T, strategy string) *theft {
 	t.Helper()
-	if _, err := pgserver.Find(); err != nil && os.Getenv("REQUIRE_ENGINES") == "" {
-		t.Skip("NOT TESTED: there is no PostgreSQL")
-	}
+	pgtest.Need(t)
 	account := providers.NewSendGrid()
 	x := &theft{mail: httptest.NewServer(account), dir: filepath.Join(t.TempDir(), "incident")}
 	t.Cleanup(x.mail.Close)

@@ -18,7 +18,7 @@ import (
 	"github.com/rekey-go/rekey"
 	"github.com/rekey-go/rekey/internal/child"
 	"github.com/rekey-go/rekey/internal/local/iam"
-	"github.com/rekey-go/rekey/internal/pgserver"
+	"github.com/rekey-go/rekey/internal/pgserver/pgtest"
 	"github.com/rekey-go/rekey/internal/polltest"
 )
 
@@ -44,9 +44,7 @@ func blocks(t *testing.T, path string, form *regexp.Regexp) []string {
 // so that the test finds free ones.
 func TestTheReadmesCommandsRun(t *testing.T) {
 	t.Parallel()
-	if _, err := pgserver.Find(); err != nil && os.Getenv("REQUIRE_ENGINES") == "" {
-		t.Skip("NOT TESTED: there is no PostgreSQL")
-	}
+	pgtest.Need(t)
 	parts := blocks(t, "../../README.md", shellBlock)
 	if len(parts) < 4 || !strings.Contains(parts[0], "rekey up") {
 		t.Fatalf("the README has %d blocks of commands, and the first is not rekey up", len(parts))
@@ -298,9 +296,7 @@ func TestTheAgentsCommandsRun(t *testing.T) {
 // in a folder where make build was run.
 func TestTheGettingStartedCommandsRun(t *testing.T) {
 	t.Parallel()
-	if _, err := pgserver.Find(); err != nil && os.Getenv("REQUIRE_ENGINES") == "" {
-		t.Skip("NOT TESTED: there is no PostgreSQL")
-	}
+	pgtest.Need(t)
 	parts := blocks(t, "../../docs/getting-started.md", bashBlock)
 	dir := t.TempDir()
 	if err := errors.Join(buildEmpty(filepath.Join(dir, "dist")), copyFile(filepath.Join(dir, "template.yaml"), "../../template.yaml")); err != nil {
@@ -323,9 +319,7 @@ func TestTheGettingStartedCommandsRun(t *testing.T) {
 // template, and runs the commands that follow there.
 func TestASecretOfYourOwnRotates(t *testing.T) {
 	t.Parallel()
-	if _, err := pgserver.Find(); err != nil && os.Getenv("REQUIRE_ENGINES") == "" {
-		t.Skip("NOT TESTED: there is no PostgreSQL")
-	}
+	pgtest.Need(t)
 	const path = "../../docs/getting-started.md"
 	resources, commands := blocks(t, path, yamlBlock), blocks(t, path, ownBlock)
 	if len(resources) != 1 || len(commands) != 2 {
@@ -349,9 +343,7 @@ func TestASecretOfYourOwnRotates(t *testing.T) {
 // order and in one shell beside the first.
 func TestTheCommandsAfterALeakRun(t *testing.T) {
 	t.Parallel()
-	if _, err := pgserver.Find(); err != nil && os.Getenv("REQUIRE_ENGINES") == "" {
-		t.Skip("NOT TESTED: there is no PostgreSQL")
-	}
+	pgtest.Need(t)
 	parts := blocks(t, "../../docs/contain.md", bashBlock)
 	commands := strings.Join(parts[1:], "")
 	if _, err := exec.LookPath("openssl"); err != nil {
@@ -380,9 +372,7 @@ func TestTheCommandsAboutATrailsBucketRun(t *testing.T) {
 // order and in one shell beside the first.
 func TestTheCommandsAfterALossRun(t *testing.T) {
 	t.Parallel()
-	if _, err := pgserver.Find(); err != nil && os.Getenv("REQUIRE_ENGINES") == "" {
-		t.Skip("NOT TESTED: there is no PostgreSQL")
-	}
+	pgtest.Need(t)
 	parts := blocks(t, "../../docs/operations.md", bashBlock)
 	commands := strings.Join(parts[1:], "")
 	if _, err := exec.LookPath("aws"); err != nil {

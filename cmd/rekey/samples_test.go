@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,7 +14,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/rekey-go/rekey"
-	"github.com/rekey-go/rekey/internal/pgserver"
+	"github.com/rekey-go/rekey/internal/pgserver/pgtest"
 	"github.com/rekey-go/rekey/internal/polltest"
 	"github.com/rekey-go/rekey/internal/stack"
 )
@@ -45,9 +44,7 @@ func untilAnswer(t *testing.T, s *stack.Stack, method, path, body, want string) 
 // startSamples starts the system with consumers that look at the bulletin often.
 func startSamples(t *testing.T) *stack.Stack {
 	t.Helper()
-	if _, err := pgserver.Find(); err != nil && os.Getenv("REQUIRE_ENGINES") == "" {
-		t.Skipf("SKIPPED: %v; REQUIRE_ENGINES=1 makes this a failure", err)
-	}
+	pgtest.Need(t)
 	s, err := stack.Start(t.Context(), stack.Options{
 		Template: rekey.Template, TemplateFile: "template.yaml", Logs: t.Output(), Command: commandFor,
 		Parameters: map[string]string{"CheckInterval": "50ms", "Lease": "2s", "Grace": "1s"},

@@ -11,6 +11,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/rekey-go/rekey/internal/child/childtest"
 	"github.com/rekey-go/rekey/internal/pgserver"
 )
 
@@ -60,7 +61,7 @@ func TestScripts(t *testing.T) {
 				return os.Getuid() == 0, nil // who may look into all
 			}
 			_, err := pgserver.Find()
-			return cond == "postgres" && (err == nil || os.Getenv("REQUIRE_ENGINES") != ""), nil
+			return cond == "postgres" && (err == nil || childtest.Required()), nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"ready":      ready,

@@ -16,8 +16,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/rekey-go/rekey/functions/internal/strategy"
-	"github.com/rekey-go/rekey/internal/mysqlserver"
-	"github.com/rekey-go/rekey/internal/mysqlserver/mysqltest"
+	"github.com/rekey-go/rekey/internal/mysqltest"
 	"github.com/rekey-go/rekey/internal/pgserver/pgtest"
 	"github.com/rekey-go/rekey/rotation"
 	"github.com/rekey-go/rekey/runtime/secrets"
@@ -226,7 +225,7 @@ func postgres(b *testing.B, strategy string) *load {
 // mariadb is a load without a ladder.
 func mariadb(b *testing.B, strategy string) *load {
 	b.Helper()
-	db := mysqltest.Start(b, mysqlserver.Options{})
+	db := mysqltest.Start(b, mysqltest.Options{})
 	const value = `{"engine":"mariadb","host":%q,"port":%d,"username":%q,"password":%q}`
 	l := &load{overlap: true, bench: newBenchFor(b, fmt.Sprintf(value, db.Host, db.Port, db.User, db.Password),
 		map[string]string{"REKEY_STRATEGY": strategy, "REKEY_DATABASE_CA": db.CA})}

@@ -2,6 +2,7 @@ package browsertest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -12,6 +13,8 @@ import (
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
+
+	"github.com/rekey-go/rekey/internal/child/childtest"
 )
 
 // Start starts a browser without a window, which ends with the test. [Open] opens
@@ -20,10 +23,7 @@ func Start(tb testing.TB) context.Context {
 	tb.Helper()
 	program := find()
 	if program == "" {
-		if os.Getenv("REQUIRE_ENGINES") == "" {
-			tb.Skip("SKIPPED: there is no chromium; REQUIRE_ENGINES=1 makes this a failure")
-		}
-		tb.Fatal("there is no chromium")
+		childtest.Missing(tb, errors.New("no chromium found"), "install it: apt-get install chromium, or Google Chrome")
 	}
 	opts := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(program), chromedp.WindowSize(1280, 900))
 	if os.Geteuid() == 0 {

@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"github.com/rekey-go/rekey/internal/stack"
+	"github.com/rekey-go/rekey/internal/stage"
 )
 
 const secretName = "database-credentials"
@@ -25,7 +26,7 @@ func (s *story) showPlaceholders(ctx context.Context) error {
 	}
 	var empty []string
 	for _, secret := range out.SecretList {
-		name := strings.TrimPrefix(aws.ToString(secret.Name), s.Stack.Stage+"-")
+		name := stage.Logical(s.Stack.Stage, aws.ToString(secret.Name))
 		if len(secret.SecretVersionsToStages) == 0 {
 			empty = append(empty, name)
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/rekey-go/rekey/internal/child/childtest"
 	"github.com/rekey-go/rekey/internal/pgserver"
 	"github.com/rekey-go/rekey/internal/pgserver/pgtest"
 )
@@ -73,8 +74,8 @@ func TestKeepsItsDataInAFolder(t *testing.T) {
 	}
 	opts := pgserver.Options{Dir: filepath.Join(dir, "pg")}
 	first, err := pgserver.Start(t.Context(), opts)
-	if errors.Is(err, pgserver.ErrNotFound) && os.Getenv("REQUIRE_ENGINES") == "" {
-		t.Skip("NOT TESTED:", err)
+	if errors.Is(err, pgserver.ErrNotFound) {
+		childtest.Missing(t, err, pgserver.InstallHint)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -98,8 +99,8 @@ func TestATakenPortIsNamed(t *testing.T) {
 	}
 	defer l.Close()
 	s, err := pgserver.Start(t.Context(), pgserver.Options{Port: l.Addr().(*net.TCPAddr).Port})
-	if errors.Is(err, pgserver.ErrNotFound) && os.Getenv("REQUIRE_ENGINES") == "" {
-		t.Skip("NOT TESTED:", err)
+	if errors.Is(err, pgserver.ErrNotFound) {
+		childtest.Missing(t, err, pgserver.InstallHint)
 	}
 	if err == nil {
 		_ = s.Close()
@@ -128,8 +129,8 @@ func TestAFolderThatOnlyRootMayEnterWillDo(t *testing.T) {
 	dir := filepath.Join(closed, "state", "postgres")
 	for range 2 { // the second start finds the files of the first
 		s, err := pgserver.Start(t.Context(), pgserver.Options{Dir: dir})
-		if errors.Is(err, pgserver.ErrNotFound) && os.Getenv("REQUIRE_ENGINES") == "" {
-			t.Skip("NOT TESTED: there is no PostgreSQL")
+		if errors.Is(err, pgserver.ErrNotFound) {
+			childtest.Missing(t, err, pgserver.InstallHint)
 		}
 		if err != nil {
 			t.Fatal(err)

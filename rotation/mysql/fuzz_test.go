@@ -6,8 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/rekey-go/rekey/internal/mysqlserver"
-	"github.com/rekey-go/rekey/internal/mysqlserver/mysqltest"
+	"github.com/rekey-go/rekey/internal/mysqltest"
 )
 
 // FuzzQuoting looks for a text that does not come out of its quotes as it went
@@ -62,7 +61,7 @@ func FuzzGrants(f *testing.F) {
 
 func TestTheServerReadsTextsAsTheyWereWritten(t *testing.T) {
 	t.Parallel()
-	s := mysqltest.Start(t, mysqlserver.Options{Settings: map[string]string{
+	s := mysqltest.Start(t, mysqltest.Options{Settings: map[string]string{
 		// In these the last byte of a character may be a backslash.
 		"character-set-server": "sjis", "character-set-client-handshake": "off", "sql-mode": "NO_BACKSLASH_ESCAPES,ANSI_QUOTES",
 	}})

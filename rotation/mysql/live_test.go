@@ -11,8 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/rekey-go/rekey/internal/mysqlserver"
-	"github.com/rekey-go/rekey/internal/mysqlserver/mysqltest"
+	"github.com/rekey-go/rekey/internal/child/childtest"
+	"github.com/rekey-go/rekey/internal/mysqltest"
 	"github.com/rekey-go/rekey/rotation"
 	"github.com/rekey-go/rekey/rotation/rotationtest"
 )
@@ -25,7 +25,7 @@ type rotated struct {
 	version int
 }
 
-func newRotated(tb testing.TB, s *mysqlserver.Server, user string, strategy rotation.Strategy) *rotated {
+func newRotated(tb testing.TB, s *mysqltest.Server, user string, strategy rotation.Strategy) *rotated {
 	tb.Helper()
 	mysqltest.Exec(tb, s, "CREATE USER "+identifier(user)+" IDENTIFIED BY 'old'")
 	first := rotation.NewValue(fmt.Sprintf(`{"engine":"mariadb","host":%q,"port":%d,"username":%q,"password":"old"}`, s.Host, s.Port, user))
@@ -75,7 +75,7 @@ func (r *rotated) consume(ctx context.Context, accepts func(context.Context, rot
 func TestNoLoginFailsWhilePasswordsRotate(t *testing.T) {
 	t.Parallel()
 	const rotations, consumers = 20, 4
-	s := mysqltest.Start(t, mysqlserver.Options{})
+	s := mysqltest.Start(t, mysqltest.Options{})
 	db := database(t, s)
 	accepts := rotationtest.Login(db)
 	for kind, strategy := range strategies(superuserOf(t, s)) {
@@ -133,10 +133,10 @@ func TestED25519IsSetAndClonedButHasNoTwoPasswords(t *testing.T) {
 		_, err := os.Stat(filepath.Join(dir, "auth_ed25519.so"))
 		found = found || err == nil
 	}
-	if !found && os.Getenv("REQUIRE_ENGINES") == "" {
-		t.Skip("NOT TESTED: no auth_ed25519.so found; it is in the package mariadb-server")
+	if !found {
+		childtest.Missing(t, errors.New("no auth_ed25519.so found"), "it is in the package mariadb-server")
 	}
-	s := mysqltest.Start(t, mysqlserver.Options{Settings: map[string]string{"plugin-load-add": "auth_ed25519"}})
+	s := mysqltest.Start(t, mysqltest.Options{Settings: map[string]string{"plugin-load-add": "auth_ed25519"}})
 	mysqltest.Exec(t, s, `CREATE USER app IDENTIFIED VIA ed25519 USING PASSWORD('old')`)
 	super := superuser(t, s)
 	pw := rotation.NewValue
@@ -164,7 +164,7 @@ func TestED25519IsSetAndClonedButHasNoTwoPasswords(t *testing.T) {
 // BenchmarkRotation is the four steps of one rotation over TLS on a MariaDB of
 // this machine, without the calls of Secrets Manager.
 func BenchmarkRotation(b *testing.B) {
-	s := mysqltest.Start(b, mysqlserver.Options{})
+	s := mysqltest.Start(b, mysqltest.Options{})
 	db := database(b, s)
 	for kind, strategy := range strategies(superuserOf(b, s)) {
 		b.Run(kind, func(b *testing.B) {

@@ -12,14 +12,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/rekey-go/rekey/internal/mysqlserver"
-	"github.com/rekey-go/rekey/internal/mysqlserver/mysqltest"
+	"github.com/rekey-go/rekey/internal/mysqltest"
 	"github.com/rekey-go/rekey/rotation"
 	"github.com/rekey-go/rekey/rotation/rotationtest"
 )
 
 // credential is a login at a test's server.
-func credential(t testing.TB, s *mysqlserver.Server, user, password string) rotation.Credential {
+func credential(t testing.TB, s *mysqltest.Server, user, password string) rotation.Credential {
 	t.Helper()
 	c, err := rotation.ParseCredential(rotation.NewValue(fmt.Sprintf(
 		`{"engine":"mariadb","host":%q,"port":%d,"username":%q,"password":%q}`, s.Host, s.Port, user, password)))
@@ -29,7 +28,7 @@ func credential(t testing.TB, s *mysqlserver.Server, user, password string) rota
 	return c
 }
 
-func database(t testing.TB, s *mysqlserver.Server) *Database {
+func database(t testing.TB, s *mysqltest.Server) *Database {
 	t.Helper()
 	return New(reach(t, rotation.ReachOptions{CA: s.CA}))
 }
@@ -44,7 +43,7 @@ func reach(t testing.TB, opts rotation.ReachOptions) *rotation.Reach {
 }
 
 // superuserOf gives the strategies the server's superuser.
-func superuserOf(t testing.TB, s *mysqlserver.Server) rotation.Superuser {
+func superuserOf(t testing.TB, s *mysqltest.Server) rotation.Superuser {
 	t.Helper()
 	store := rotationtest.NewStore(rotation.NewValue(fmt.Sprintf(
 		`{"host":%q,"port":%d,"username":%q,"password":%q}`, s.Host, s.Port, s.User, s.Password)), nil)
@@ -52,7 +51,7 @@ func superuserOf(t testing.TB, s *mysqlserver.Server) rotation.Superuser {
 }
 
 // as opens a session that is closed with the test.
-func as(t testing.TB, s *mysqlserver.Server, user, password string) rotation.DualSession {
+func as(t testing.TB, s *mysqltest.Server, user, password string) rotation.DualSession {
 	t.Helper()
 	session, err := database(t, s).Login(t.Context(), credential(t, s, user, password))
 	if err != nil {
@@ -62,13 +61,13 @@ func as(t testing.TB, s *mysqlserver.Server, user, password string) rotation.Dua
 	return session.(rotation.DualSession)
 }
 
-func superuser(t testing.TB, s *mysqlserver.Server) rotation.DualSession {
+func superuser(t testing.TB, s *mysqltest.Server) rotation.DualSession {
 	t.Helper()
 	return as(t, s, s.User, s.Password)
 }
 
 // takes checks which passwords of a user the server takes.
-func takes(t testing.TB, s *mysqlserver.Server, user string, passwords map[string]bool) {
+func takes(t testing.TB, s *mysqltest.Server, user string, passwords map[string]bool) {
 	t.Helper()
 	for password, want := range passwords {
 		_, err := mysqltest.Login(t, s, user, password, "")
@@ -79,7 +78,7 @@ func takes(t testing.TB, s *mysqlserver.Server, user string, passwords map[strin
 }
 
 // query is the rows of a query, each cell on its own.
-func query(t testing.TB, s *mysqlserver.Server, sql string) (cells []string) {
+func query(t testing.TB, s *mysqltest.Server, sql string) (cells []string) {
 	t.Helper()
 	conn, err := mysqltest.Login(t, s, s.User, s.Password, "")
 	if err != nil {
@@ -107,7 +106,7 @@ func free(context.Context) error { return nil }
 
 func TestAnyPasswordCanBeSetAndUsedAndIsInNoLog(t *testing.T) {
 	t.Parallel()
-	s := mysqltest.Start(t, mysqlserver.Options{Settings: map[string]string{
+	s := mysqltest.Start(t, mysqltest.Options{Settings: map[string]string{
 		"general-log": "on", "general-log-file": "general.log", "log-bin": "binary", "slow-query-log": "on", "slow-query-log-file": "slow.log", "long-query-time": "0",
 	}})
 	mysqltest.Exec(t, s, `CREATE USER app IDENTIFIED BY 'old'`, `CREATE USER self IDENTIFIED BY 'old-self'`)
@@ -153,7 +152,7 @@ func TestAnyPasswordCanBeSetAndUsedAndIsInNoLog(t *testing.T) {
 
 func TestUserNamesAreNames(t *testing.T) {
 	t.Parallel()
-	s := mysqltest.Start(t, mysqlserver.Options{Settings: map[string]string{"sql-mode": "ANSI_QUOTES,NO_BACKSLASH_ESCAPES,PIPES_AS_CONCAT"}})
+	s := mysqltest.Start(t, mysqltest.Options{Settings: map[string]string{"sql-mode": "ANSI_QUOTES,NO_BACKSLASH_ESCAPES,PIPES_AS_CONCAT"}})
 	super := superuser(t, s)
 	for _, user := range []string{
 		"App User", `qu"ote`, "it's", "back`tick", `back\slash`, `end\`, "per%cent", "under_score", "semi;colon", "Ünïcode", "at@sign", "?", strings.Repeat("n", 26), "app", "APP",
@@ -185,7 +184,7 @@ func TestUserNamesAreNames(t *testing.T) {
 
 func TestTheCloneHasExactlyTheOriginalsRights(t *testing.T) {
 	t.Parallel()
-	s := mysqltest.Start(t, mysqlserver.Options{})
+	s := mysqltest.Start(t, mysqltest.Options{})
 	mysqltest.Exec(t, s,
 		"CREATE DATABASE shop", "CREATE TABLE shop.`we``ird, \"(t)\"` (a int, `b``, c` int)", "CREATE PROCEDURE shop.p() SELECT 1", "CREATE FUNCTION shop.f() RETURNS int RETURN 1",
 		"CREATE ROLE reader", "CREATE ROLE writer", "GRANT SELECT ON shop.* TO reader",
@@ -232,7 +231,7 @@ func TestTheCloneHasExactlyTheOriginalsRights(t *testing.T) {
 
 func TestAnAccountKeepsWhatItHasBesideItsPassword(t *testing.T) {
 	t.Parallel()
-	s := mysqltest.Start(t, mysqlserver.Options{})
+	s := mysqltest.Start(t, mysqltest.Options{})
 	mysqltest.Exec(t, s, `CREATE USER app@'127.0.0.1' IDENTIFIED VIA mysql_native_password USING PASSWORD('old') OR unix_socket REQUIRE SSL WITH MAX_USER_CONNECTIONS 9 PASSWORD EXPIRE NEVER`)
 	super := superuser(t, s)
 	pw := rotation.NewValue
@@ -260,7 +259,7 @@ func TestAnAccountKeepsWhatItHasBesideItsPassword(t *testing.T) {
 
 func TestWhatIsNotThereIsNotReplaced(t *testing.T) {
 	t.Parallel()
-	s := mysqltest.Start(t, mysqlserver.Options{})
+	s := mysqltest.Start(t, mysqltest.Options{})
 	mysqltest.Exec(t, s, `CREATE USER app IDENTIFIED BY 'old'`, `CREATE USER twice@'10.%' IDENTIFIED BY 'old'`, `CREATE USER twice@'%' IDENTIFIED BY 'old'`,
 		`CREATE USER socket IDENTIFIED VIA unix_socket`, `CREATE ROLE app2`)
 	super := superuser(t, s)
@@ -297,7 +296,7 @@ func TestWhatIsNotThereIsNotReplaced(t *testing.T) {
 
 func TestStepsAtTheSameTimeWaitForEachOther(t *testing.T) {
 	t.Parallel()
-	s := mysqltest.Start(t, mysqlserver.Options{})
+	s := mysqltest.Start(t, mysqltest.Options{})
 	mysqltest.Exec(t, s, "CREATE DATABASE shop", `CREATE USER app IDENTIFIED BY 'old'`, "GRANT ALL ON shop.* TO app")
 	var wg sync.WaitGroup
 	for range 8 {
@@ -318,7 +317,7 @@ func TestStepsAtTheSameTimeWaitForEachOther(t *testing.T) {
 
 func TestALockThatAnotherHoldsIsAConflict(t *testing.T) {
 	t.Parallel()
-	s := mysqltest.Start(t, mysqlserver.Options{})
+	s := mysqltest.Start(t, mysqltest.Options{})
 	mysqltest.Exec(t, s, `CREATE USER app IDENTIFIED BY 'old'`)
 	first, second := superuser(t, s), superuser(t, s)
 	err := first.Revoke(t.Context(), "app", func(ctx context.Context) error {
@@ -336,7 +335,7 @@ func TestALockThatAnotherHoldsIsAConflict(t *testing.T) {
 
 func TestAnAdministratorIsChangedByNobodyElse(t *testing.T) {
 	t.Parallel()
-	s := mysqltest.Start(t, mysqlserver.Options{})
+	s := mysqltest.Start(t, mysqltest.Options{})
 	mysqltest.Exec(t, s, "CREATE ROLE chief", "GRANT CREATE USER ON *.* TO chief", "CREATE ROLE deputy", "GRANT chief TO deputy")
 	for user, right := range map[string]string{
 		"boss": "GRANT ALL ON *.* TO boss", "super": "GRANT SUPER ON *.* TO super", "maker": "GRANT CREATE USER ON *.* TO maker",
@@ -369,7 +368,7 @@ func TestAnAdministratorIsChangedByNobodyElse(t *testing.T) {
 
 func TestRetireTakesThePasswordAndNoSession(t *testing.T) {
 	t.Parallel()
-	s := mysqltest.Start(t, mysqlserver.Options{})
+	s := mysqltest.Start(t, mysqltest.Options{})
 	for name, tt := range map[string]struct {
 		strategy func(super rotation.Superuser) rotation.Strategy
 		user     string // of the new version
@@ -414,7 +413,7 @@ func TestRetireTakesThePasswordAndNoSession(t *testing.T) {
 
 func TestTheSuperuserNeedsNoMoreThanTheManualSays(t *testing.T) {
 	t.Parallel()
-	s := mysqltest.Start(t, mysqlserver.Options{})
+	s := mysqltest.Start(t, mysqltest.Options{})
 	mysqltest.Exec(t, s,
 		"CREATE USER rotator IDENTIFIED BY 'rotator' REQUIRE SSL", "GRANT CREATE USER ON *.* TO rotator", "GRANT SELECT ON mysql.* TO rotator", // docs/rotation.md
 		"CREATE DATABASE shop", "CREATE USER app IDENTIFIED BY 'old'", "GRANT SELECT, INSERT, UPDATE, DELETE ON shop.* TO app")
@@ -444,7 +443,7 @@ func TestTheSuperuserNeedsNoMoreThanTheManualSays(t *testing.T) {
 
 func TestErrorsSayWhatTheyMeanAndHoldNoPassword(t *testing.T) {
 	t.Parallel()
-	s := mysqltest.Start(t, mysqlserver.Options{})
+	s := mysqltest.Start(t, mysqltest.Options{})
 	const canary = "canary-4711"
 	mysqltest.Exec(t, s, `CREATE USER app IDENTIFIED BY 'old'`, `CREATE USER locked IDENTIFIED BY 'old' ACCOUNT LOCK`, `CREATE USER expired IDENTIFIED BY 'old' PASSWORD EXPIRE`,
 		`CREATE USER busy IDENTIFIED BY 'old' WITH MAX_USER_CONNECTIONS 1`, `CREATE DATABASE closed`,

@@ -4,8 +4,7 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/rekey-go/rekey/internal/mysqlserver"
-	"github.com/rekey-go/rekey/internal/mysqlserver/mysqltest"
+	"github.com/rekey-go/rekey/internal/mysqltest"
 	"github.com/rekey-go/rekey/rotation"
 	"github.com/rekey-go/rekey/rotation/rotationtest"
 )
@@ -25,7 +24,7 @@ func strategies(super rotation.Superuser) map[string]func(rotation.Database) rot
 
 func TestStrategiesSurviveAKillAtEveryCall(t *testing.T) {
 	t.Parallel()
-	s := mysqltest.Start(t, mysqlserver.Options{})
+	s := mysqltest.Start(t, mysqltest.Options{})
 	db := database(t, s)
 	for name, strategy := range strategies(superuserOf(t, s)) {
 		t.Run(name, func(t *testing.T) {

@@ -15,8 +15,7 @@ import (
 
 	"github.com/gomodule/redigo/redis"
 
-	"github.com/rekey-go/rekey/internal/redisserver"
-	"github.com/rekey-go/rekey/internal/redisserver/redistest"
+	"github.com/rekey-go/rekey/internal/redistest"
 	"github.com/rekey-go/rekey/rotation"
 	"github.com/rekey-go/rekey/rotation/rotationtest"
 )
@@ -48,7 +47,7 @@ func overlapping(db rotation.Database, super rotation.Superuser) map[string]rota
 
 func TestConsumersAreLetInAllTheTime(t *testing.T) {
 	t.Parallel()
-	s := redistest.Start(t, redisserver.Options{})
+	s := redistest.Start(t, redistest.Options{})
 	redistest.Do(t, s, "ACL", setUser("rotator", "rotator", rotatorRights)...)
 	db := database(t, rotation.ReachOptions{CA: s.CA})
 	for name, strategy := range overlapping(db, superuserOf(value(s, "rotator", "rotator"))) {
@@ -85,7 +84,7 @@ type consumers struct {
 }
 
 // consume starts some, which end with the test.
-func consume(t *testing.T, s *redisserver.Server, store *rotationtest.Store, n int) *consumers {
+func consume(t *testing.T, s *redistest.Server, store *rotationtest.Store, n int) *consumers {
 	t.Helper()
 	c := &consumers{done: make(chan struct{}), logins: make([]chan struct{}, n)}
 	for i := range c.logins {
@@ -134,7 +133,7 @@ func (c *consumers) stop() int64 {
 }
 
 // useCurrent reads the secret, logs in and uses the connection.
-func useCurrent(ctx context.Context, s *redisserver.Server, store *rotationtest.Store) error {
+func useCurrent(ctx context.Context, s *redistest.Server, store *rotationtest.Store) error {
 	v, err := store.Get(ctx, "", "", rotation.LabelCurrent)
 	if err != nil {
 		return err
@@ -153,7 +152,7 @@ func useCurrent(ctx context.Context, s *redisserver.Server, store *rotationtest.
 
 func TestNoPlaceOfTheServerHoldsAPassword(t *testing.T) {
 	t.Parallel()
-	s := redistest.Start(t, redisserver.Options{Arguments: []string{"--loglevel", "debug", "--slowlog-log-slower-than", "0"}})
+	s := redistest.Start(t, redistest.Options{Arguments: []string{"--loglevel", "debug", "--slowlog-log-slower-than", "0"}})
 	redistest.Do(t, s, "ACL", setUser("app", "first-canary", "~* +get")...)
 	monitor, err := redistest.Login(t.Context(), s, s.User, s.Password)
 	if err != nil {
@@ -251,7 +250,7 @@ func TestOnlyALoginSendsAPassword(t *testing.T) {
 
 func TestAddingAndDroppingAtOnceComesToTheSameEnd(t *testing.T) {
 	t.Parallel()
-	s := redistest.Start(t, redisserver.Options{})
+	s := redistest.Start(t, redistest.Options{})
 	for n := range 20 {
 		redistest.Do(t, s, "ACL", append(setUser("app", "old", "+get"), ">current")...)
 		a, b := superuser(t, s), superuser(t, s)

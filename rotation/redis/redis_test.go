@@ -13,18 +13,17 @@ import (
 
 	"github.com/gomodule/redigo/redis"
 
-	"github.com/rekey-go/rekey/internal/redisserver"
-	"github.com/rekey-go/rekey/internal/redisserver/redistest"
+	"github.com/rekey-go/rekey/internal/redistest"
 	"github.com/rekey-go/rekey/rotation"
 	"github.com/rekey-go/rekey/rotation/rotationtest"
 )
 
 // value is the value of a secret with a login at a test's server.
-func value(s *redisserver.Server, user, password string) rotation.Value {
+func value(s *redistest.Server, user, password string) rotation.Value {
 	return rotation.NewValue(fmt.Sprintf(`{"engine":"redis","host":%q,"port":%d,"username":%q,"password":%q}`, s.Host, s.Port, user, password))
 }
 
-func credential(t *testing.T, s *redisserver.Server, user, password string) rotation.Credential {
+func credential(t *testing.T, s *redistest.Server, user, password string) rotation.Credential {
 	t.Helper()
 	c, err := rotation.ParseCredential(value(s, user, password))
 	if err != nil {
@@ -48,7 +47,7 @@ func superuserOf(v rotation.Value) rotation.Superuser {
 }
 
 // login opens a session that is closed with the test.
-func login(t *testing.T, s *redisserver.Server, user, password string) rotation.DualSession {
+func login(t *testing.T, s *redistest.Server, user, password string) rotation.DualSession {
 	t.Helper()
 	opened, err := database(t, rotation.ReachOptions{CA: s.CA}).Login(t.Context(), credential(t, s, user, password))
 	if err != nil {
@@ -58,13 +57,13 @@ func login(t *testing.T, s *redisserver.Server, user, password string) rotation.
 	return opened.(rotation.DualSession)
 }
 
-func superuser(t *testing.T, s *redisserver.Server) rotation.DualSession {
+func superuser(t *testing.T, s *redistest.Server) rotation.DualSession {
 	t.Helper()
 	return login(t, s, s.User, s.Password)
 }
 
 // accepted reports whether the server lets a user in, by a client of its own.
-func accepted(t *testing.T, s *redisserver.Server, user, password string) bool {
+func accepted(t *testing.T, s *redistest.Server, user, password string) bool {
 	t.Helper()
 	conn, err := redistest.Login(t.Context(), s, user, password)
 	if err != nil {
@@ -77,7 +76,7 @@ func accepted(t *testing.T, s *redisserver.Server, user, password string) bool {
 	return true
 }
 
-func mustBe(t *testing.T, s *redisserver.Server, user string, passwords map[string]bool) {
+func mustBe(t *testing.T, s *redistest.Server, user string, passwords map[string]bool) {
 	t.Helper()
 	for password, want := range passwords {
 		if got := accepted(t, s, user, password); got != want {
@@ -90,7 +89,7 @@ func free(context.Context) error { return nil }
 
 func TestAnyPasswordCanBeSetAndUsed(t *testing.T) {
 	t.Parallel()
-	s := redistest.Start(t, redisserver.Options{})
+	s := redistest.Start(t, redistest.Options{})
 	redistest.Do(t, s, "ACL", "SETUSER", "app", "on", ">old")
 	super := superuser(t, s)
 	for name, password := range map[string]string{
@@ -109,7 +108,7 @@ func TestAnyPasswordCanBeSetAndUsed(t *testing.T) {
 
 func TestTheCloneCanDoExactlyWhatTheOriginalCan(t *testing.T) {
 	t.Parallel()
-	s := redistest.Start(t, redisserver.Options{})
+	s := redistest.Start(t, redistest.Options{})
 	rulesOf := func(user string) string {
 		for _, line := range lines(t, s) {
 			if fields := strings.Fields(line); fields[1] == user {
@@ -147,7 +146,7 @@ func TestTheCloneCanDoExactlyWhatTheOriginalCan(t *testing.T) {
 	}
 }
 
-func lines(t *testing.T, s *redisserver.Server) []string {
+func lines(t *testing.T, s *redistest.Server) []string {
 	t.Helper()
 	all, err := redis.Strings(redistest.Do(t, s, "ACL", "LIST"), nil)
 	if err != nil {
@@ -158,7 +157,7 @@ func lines(t *testing.T, s *redisserver.Server) []string {
 
 func TestPasswordsOfOthersStayAndOnlyTheOldOneGoes(t *testing.T) {
 	t.Parallel()
-	s := redistest.Start(t, redisserver.Options{})
+	s := redistest.Start(t, redistest.Options{})
 	redistest.Do(t, s, "ACL", "SETUSER", "app", "on", ">old", ">a-person")
 	super := superuser(t, s)
 	old, current := rotation.NewValue("old"), rotation.NewValue("new")
@@ -202,7 +201,7 @@ func TestPasswordsOfOthersStayAndOnlyTheOldOneGoes(t *testing.T) {
 
 func TestAUserThatComesIntoUseWhileItIsRevokedStays(t *testing.T) {
 	t.Parallel()
-	s := redistest.Start(t, redisserver.Options{})
+	s := redistest.Start(t, redistest.Options{})
 	redistest.Do(t, s, "ACL", "SETUSER", "app", "on", ">app")
 	redistest.Do(t, s, "ACL", "SETUSER", "app_clone", "on", ">old", ">older")
 	err := superuser(t, s).Revoke(t.Context(), "app_clone", func(ctx context.Context) error {
@@ -221,7 +220,7 @@ func TestAUserThatComesIntoUseWhileItIsRevokedStays(t *testing.T) {
 
 func TestAnAdministratorIsChangedByNobodyElse(t *testing.T) {
 	t.Parallel()
-	s := redistest.Start(t, redisserver.Options{})
+	s := redistest.Start(t, redistest.Options{})
 	super := superuser(t, s)
 	admins := map[string][]any{
 		"all": {"+@all"}, "category": {"+@admin"}, "dangerous": {"+@dangerous", "-acl|setuser"}, "setuser": {"+acl|setuser"}, "acl": {"+@all", "-@admin", "+acl"},
@@ -256,7 +255,7 @@ func TestAnAdministratorIsChangedByNobodyElse(t *testing.T) {
 
 func TestAnAdministratorChangesItself(t *testing.T) {
 	t.Parallel()
-	s := redistest.Start(t, redisserver.Options{})
+	s := redistest.Start(t, redistest.Options{})
 	super := superuser(t, s)
 	old, next := rotation.NewValue(s.Password), rotation.NewValue("new")
 	if err := super.AddPassword(t.Context(), s.User, old, next); err != nil {
@@ -271,7 +270,7 @@ func TestAnAdministratorChangesItself(t *testing.T) {
 
 func TestAServerThatCannotWriteItsUsersDownIsNotChanged(t *testing.T) {
 	t.Parallel()
-	s := redistest.Start(t, redisserver.Options{})
+	s := redistest.Start(t, redistest.Options{})
 	redistest.Do(t, s, "ACL", "SETUSER", "app", "on", ">old")
 	redistest.Do(t, s, "ACL", "SETUSER", "rotator", "on", ">old", "+acl|list", "+acl|setuser", "+multi", "+exec")
 	super, unable := superuser(t, s), login(t, s, "rotator", "old")
@@ -289,7 +288,7 @@ func TestAServerThatCannotWriteItsUsersDownIsNotChanged(t *testing.T) {
 
 func TestErrorsSayWhatTheyMeanAndHoldNoPassword(t *testing.T) {
 	t.Parallel()
-	s := redistest.Start(t, redisserver.Options{Arguments: []string{"--maxclients", "20"}})
+	s := redistest.Start(t, redistest.Options{Arguments: []string{"--maxclients", "20"}})
 	redistest.Do(t, s, "ACL", "SETUSER", "app", "on", ">old")
 	redistest.Do(t, s, "ACL", "SETUSER", "gone", "off", ">old")
 	const canary = "canary-4711"

@@ -6,14 +6,13 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/rekey-go/rekey/internal/redisserver"
-	"github.com/rekey-go/rekey/internal/redisserver/redistest"
+	"github.com/rekey-go/rekey/internal/redistest"
 	"github.com/rekey-go/rekey/rotation"
 	"github.com/rekey-go/rekey/rotation/rotationtest"
 )
 
 // restart kills the server and starts it again.
-func restart(t *testing.T, s *redisserver.Server) {
+func restart(t *testing.T, s *redistest.Server) {
 	t.Helper()
 	if err := errors.Join(s.Kill(), s.Restart(context.WithoutCancel(t.Context()))); err != nil {
 		t.Fatal(err)
@@ -23,16 +22,16 @@ func restart(t *testing.T, s *redisserver.Server) {
 func TestARotationOutlivesARestart(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
-		users redisserver.Users
+		users redistest.Users
 		kept  bool
 	}{
-		"users in an ACL file":       {redisserver.InACLFile, true},
-		"users in the configuration": {redisserver.InConfigFile, true},
-		"users in memory":            {redisserver.InMemory, false},
+		"users in an ACL file":       {redistest.InACLFile, true},
+		"users in the configuration": {redistest.InConfigFile, true},
+		"users in memory":            {redistest.InMemory, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := redistest.Start(t, redisserver.Options{Users: tt.users})
+			s := redistest.Start(t, redistest.Options{Users: tt.users})
 			super := superuser(t, s)
 			old, next := rotation.NewValue(s.Password), rotation.NewValue("next")
 			if err := super.AddPassword(t.Context(), s.User, old, next); err != nil {
@@ -82,24 +81,24 @@ func (s killingSession) EnsureClone(ctx context.Context, original, clone string,
 
 func TestAServerThatDiesAtAChangeIsBroughtToItsEnd(t *testing.T) {
 	t.Parallel()
-	for name, die := range map[string]func(s *redisserver.Server, change func() error) error{
-		"before it": func(s *redisserver.Server, change func() error) error { return errors.Join(s.Kill(), change()) },
-		"after it": func(s *redisserver.Server, change func() error) error {
+	for name, die := range map[string]func(s *redistest.Server, change func() error) error{
+		"before it": func(s *redistest.Server, change func() error) error { return errors.Join(s.Kill(), change()) },
+		"after it": func(s *redistest.Server, change func() error) error {
 			return errors.Join(change(), s.Kill(), errors.New("no answer"))
 		},
-		"in the midst of it": func(s *redisserver.Server, change func() error) error {
+		"in the midst of it": func(s *redistest.Server, change func() error) error {
 			done := make(chan error)
 			go func() { done <- change() }()
 			return errors.Join(s.Kill(), <-done, errors.New("no answer"))
 		},
-		"when it was made and not written down": func(s *redisserver.Server, change func() error) error {
+		"when it was made and not written down": func(s *redistest.Server, change func() error) error {
 			before := s.Users()
 			return errors.Join(change(), s.Kill(), s.SetUsers(before), errors.New("no answer"))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := redistest.Start(t, redisserver.Options{})
+			s := redistest.Start(t, redistest.Options{})
 			db := database(t, rotation.ReachOptions{CA: s.CA})
 			super := superuserOf(value(s, s.User, s.Password))
 			dying := killing{db, func(change func() error) error { return die(s, change) }}
@@ -133,11 +132,11 @@ func TestAServerThatDiesAtAChangeIsBroughtToItsEnd(t *testing.T) {
 
 func TestEveryServerThatTheHostListsChanges(t *testing.T) {
 	t.Parallel()
-	a, b := redistest.Start(t, redisserver.Options{}), redistest.Start(t, redisserver.Options{})
+	a, b := redistest.Start(t, redistest.Options{}), redistest.Start(t, redistest.Options{})
 	both := func(user, password string) rotation.Value {
 		return rotation.NewValue(fmt.Sprintf(`{"host":"127.0.0.1:%d, 127.0.0.1:%d","username":%q,"password":%q}`, a.Port, b.Port, user, password))
 	}
-	for _, s := range []*redisserver.Server{a, b} {
+	for _, s := range []*redistest.Server{a, b} {
 		redistest.Do(t, s, "ACL", setUser("boss", "boss", "+@all")...)
 		redistest.Do(t, s, "ACL", setUser("app", "old", "+get")...)
 		redistest.Do(t, s, "ACL", "SAVE")
@@ -146,7 +145,7 @@ func TestEveryServerThatTheHostListsChanges(t *testing.T) {
 	super := superuserOf(both("boss", "boss"))
 	var store *rotationtest.Store
 	for name, strategy := range overlapping(db, super) {
-		for _, s := range []*redisserver.Server{a, b} {
+		for _, s := range []*redistest.Server{a, b} {
 			redistest.Do(t, s, "ACL", setUser("app", "old", "+get")...)
 		}
 		store = rotationtest.NewStore(both("app", "old"), nil)
@@ -172,7 +171,7 @@ func TestEveryServerThatTheHostListsChanges(t *testing.T) {
 		if err := rotate(t.Context(), store, strategy, "token"); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		for _, s := range []*redisserver.Server{a, b} {
+		for _, s := range []*redistest.Server{a, b} {
 			mustBe(t, s, c.Username, map[string]bool{c.Password.Reveal(): true})
 			mustBe(t, s, "app", map[string]bool{"old": true})
 		}

@@ -6,8 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/rekey-go/rekey/internal/redisserver"
-	"github.com/rekey-go/rekey/internal/redisserver/redistest"
+	"github.com/rekey-go/rekey/internal/redistest"
 	"github.com/rekey-go/rekey/rotation"
 	"github.com/rekey-go/rekey/rotation/rotationtest"
 )
@@ -18,7 +17,7 @@ const rotatorRights = "+acl|list +acl|setuser +acl|save +config|rewrite +multi +
 
 func TestStrategiesSurviveAKillAtEveryCall(t *testing.T) {
 	t.Parallel()
-	s := redistest.Start(t, redisserver.Options{})
+	s := redistest.Start(t, redistest.Options{})
 	db := database(t, rotation.ReachOptions{CA: s.CA})
 	redistest.Do(t, s, "ACL", setUser("rotator", "rotator", rotatorRights)...)
 	super := superuserOf(value(s, "rotator", "rotator"))

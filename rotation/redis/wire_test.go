@@ -9,8 +9,7 @@ import (
 	"testing"
 
 	"github.com/rekey-go/rekey/internal/child"
-	"github.com/rekey-go/rekey/internal/redisserver"
-	"github.com/rekey-go/rekey/internal/redisserver/redistest"
+	"github.com/rekey-go/rekey/internal/redistest"
 	"github.com/rekey-go/rekey/rotation"
 )
 
@@ -98,13 +97,13 @@ func wireTo(t *testing.T, port int) *wire {
 
 // startPlain starts a server that takes connections without TLS too, over a
 // wire.
-func startPlain(t *testing.T) (*redisserver.Server, *wire) {
+func startPlain(t *testing.T) (*redistest.Server, *wire) {
 	t.Helper()
 	port, err := child.FreePort(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := redistest.Start(t, redisserver.Options{Arguments: []string{"--port", strconv.Itoa(port)}})
+	s := redistest.Start(t, redistest.Options{Arguments: []string{"--port", strconv.Itoa(port)}})
 	return s, wireTo(t, port)
 }
 

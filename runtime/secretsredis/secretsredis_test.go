@@ -17,8 +17,7 @@ import (
 	redigo "github.com/gomodule/redigo/redis"
 	"github.com/redis/go-redis/v9"
 
-	"github.com/rekey-go/rekey/internal/redisserver"
-	"github.com/rekey-go/rekey/internal/redisserver/redistest"
+	"github.com/rekey-go/rekey/internal/redistest"
 	"github.com/rekey-go/rekey/runtime/internal/stagetest"
 	"github.com/rekey-go/rekey/runtime/refused"
 	"github.com/rekey-go/rekey/runtime/secrets"
@@ -30,7 +29,7 @@ const first = "password-1"
 // A cache is a real Redis with the users app and clone, a secret for app, and
 // a dialer.
 type cache struct {
-	server     *redisserver.Server
+	server     *redistest.Server
 	store      *stagetest.Store
 	client     *secrets.Client
 	dialer     *secretsredis.Dialer
@@ -38,7 +37,7 @@ type cache struct {
 	dials      atomic.Int64
 }
 
-func on(t *testing.T, s *redisserver.Server, app string) *cache {
+func on(t *testing.T, s *redistest.Server, app string) *cache {
 	t.Helper()
 	c := &cache{server: s, app: app, clone: app + "_clone"}
 	for _, user := range []string{c.app, c.clone} {
@@ -115,7 +114,7 @@ var rotations = map[string]func(t *testing.T, c *cache, n int, during func()){
 func TestNoCommandFailsWhilePasswordsRotate(t *testing.T) {
 	t.Parallel()
 	const clients, turns = 6, 20
-	s := redistest.Start(t, redisserver.Options{})
+	s := redistest.Start(t, redistest.Options{})
 	for name, rotate := range rotations {
 		t.Run(name, func(t *testing.T) {
 			c := on(t, s, strings.ReplaceAll(name, " ", "_"))
@@ -150,7 +149,7 @@ func TestOldConnectionsAreNotUsedAgain(t *testing.T) {
 	for name, protocol := range map[string]int{"RESP2": 2, "RESP3": 3} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := on(t, redistest.Start(t, redisserver.Options{}), "app")
+			c := on(t, redistest.Start(t, redistest.Options{}), "app")
 			rdb := c.open(t, func(o *redis.Options) { o.Protocol, o.PoolSize, o.MaxRetries = protocol, 1, -1 })
 			for range 5 {
 				if got := whoami(t, rdb); got != "app" {
@@ -185,7 +184,7 @@ func TestOldConnectionsAreNotUsedAgain(t *testing.T) {
 
 func TestRedigo(t *testing.T) {
 	t.Parallel()
-	c := on(t, redistest.Start(t, redisserver.Options{}), "app")
+	c := on(t, redistest.Start(t, redistest.Options{}), "app")
 	c.store.Stage("AWSPENDING", "v2", value("app", "password-2"))
 	c.set(t, "app", "resetpass", ">password-2")
 	conn, err := redigo.DialContext(t.Context(), "tcp", c.server.Addr(), redigo.DialContextFunc(c.dialer.DialContext))
@@ -200,7 +199,7 @@ func TestRedigo(t *testing.T) {
 
 func TestAPasswordThatIsWrongForGood(t *testing.T) {
 	t.Parallel()
-	c := on(t, redistest.Start(t, redisserver.Options{}), "app")
+	c := on(t, redistest.Start(t, redistest.Options{}), "app")
 	c.store.Stage("AWSCURRENT", "v2", value("app", "hunter2-wrong"))
 	c.store.Stage("AWSPREVIOUS", "v3", value("app", "hunter2-older"))
 	rdb := c.open(t, nil)

@@ -18,8 +18,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 
-	"github.com/rekey-go/rekey/internal/mysqlserver"
-	"github.com/rekey-go/rekey/internal/mysqlserver/mysqltest"
+	"github.com/rekey-go/rekey/internal/mysqltest"
 	"github.com/rekey-go/rekey/internal/pgserver"
 	"github.com/rekey-go/rekey/internal/pgserver/pgtest"
 	"github.com/rekey-go/rekey/runtime/internal/stagetest"
@@ -125,11 +124,11 @@ func onPostgres(t *testing.T, s *pgserver.Server, app string) *database {
 
 func mariadb(t *testing.T) func(*testing.T, string) *database {
 	t.Helper()
-	s := mysqltest.Start(t, mysqlserver.Options{})
+	s := mysqltest.Start(t, mysqltest.Options{})
 	return func(t *testing.T, app string) *database { return onMariaDB(t, s, app) }
 }
 
-func onMariaDB(t *testing.T, s *mysqlserver.Server, app string) *database {
+func onMariaDB(t *testing.T, s *mysqltest.Server, app string) *database {
 	t.Helper()
 	admin, err := mysqltest.Login(t, s, s.User, s.Password, "")
 	if err != nil {

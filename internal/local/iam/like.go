@@ -10,11 +10,8 @@ import (
 // ends in wildcards, as IAM completes it.
 func ArnLike(pattern, arn string) bool { return arnLike(glob{text: pattern}, arn) }
 
-// Like compares a text with a pattern in which * stands for any characters and
-// ? for one.
-func Like(pattern, text string) bool { return glob{text: pattern}.match(text) }
-
-// A glob is a pattern whose variables are replaced.
+// A glob is a pattern in which * stands for any characters and ? for one, and
+// whose variables are replaced.
 type glob struct {
 	text string
 	// wild says of each byte whether it may be a wildcard. If nil, all may.

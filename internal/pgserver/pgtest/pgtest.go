@@ -22,6 +22,15 @@ func Start(tb testing.TB, opts pgserver.Options) *pgserver.Server {
 	return childtest.Start(tb, start, pgserver.ErrNotFound, pgserver.InstallHint)
 }
 
+// Need skips a test that starts PostgreSQL by other means where it is not installed.
+// With REQUIRE_ENGINES set the test goes on: one may be downloaded.
+func Need(tb testing.TB) {
+	tb.Helper()
+	if _, err := pgserver.Find(); err != nil && !childtest.Required() {
+		childtest.Missing(tb, err, pgserver.InstallHint)
+	}
+}
+
 // Login opens a session over verified TLS and closes it with the test.
 func Login(tb testing.TB, s *pgserver.Server, user, password, database string) (*pgx.Conn, error) {
 	tb.Helper()

@@ -1,4 +1,9 @@
-// Package mysqltest gives tests a real MariaDB.
+// Package mysqltest runs a real MariaDB on the loopback interface, for the time of
+// a test.
+//
+// The server is as strict as one in production: it takes TLS connections and
+// passwords only. It runs from the binaries that are on the machine. It ends with
+// the test, and also where the test's process is killed.
 package mysqltest
 
 import (
@@ -12,19 +17,17 @@ import (
 	"github.com/go-sql-driver/mysql"
 
 	"github.com/rekey-go/rekey/internal/child/childtest"
-	"github.com/rekey-go/rekey/internal/mysqlserver"
 )
 
 // Start starts a server for the time of a test. Where there is no MariaDB the
 // test is skipped and says so; with REQUIRE_ENGINES set it fails.
-func Start(tb testing.TB, opts mysqlserver.Options) *mysqlserver.Server {
+func Start(tb testing.TB, opts Options) *Server {
 	tb.Helper()
-	start := func(ctx context.Context) (*mysqlserver.Server, error) { return mysqlserver.Start(ctx, opts) }
-	return childtest.Start(tb, start, mysqlserver.ErrNotFound, mysqlserver.InstallHint)
+	return childtest.Start(tb, func(ctx context.Context) (*Server, error) { return start(ctx, opts) }, errNotFound, installHint)
 }
 
 // Login opens a session over verified TLS and closes it with the test.
-func Login(tb testing.TB, s *mysqlserver.Server, user, password, database string) (*sql.Conn, error) {
+func Login(tb testing.TB, s *Server, user, password, database string) (*sql.Conn, error) {
 	tb.Helper()
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM([]byte(s.CA))
@@ -49,7 +52,7 @@ func Login(tb testing.TB, s *mysqlserver.Server, user, password, database string
 }
 
 // Exec runs statements as the superuser.
-func Exec(tb testing.TB, s *mysqlserver.Server, statements ...string) {
+func Exec(tb testing.TB, s *Server, statements ...string) {
 	tb.Helper()
 	conn, err := Login(tb, s, s.User, s.Password, "")
 	if err != nil {

@@ -1,9 +1,4 @@
-// Package redisserver runs a real Redis on the loopback interface, for tests.
-//
-// The server is as strict as one in production: it takes TLS connections only,
-// and its users come from an ACL file. It ends when its starter does, even by
-// SIGKILL.
-package redisserver
+package redistest
 
 import (
 	"context"
@@ -23,11 +18,11 @@ import (
 	"github.com/rekey-go/rekey/internal/child"
 )
 
-// ErrNotFound means that this machine has no Redis.
-var ErrNotFound = errors.New("no redis-server or valkey-server found")
+// errNotFound means that this machine has no Redis.
+var errNotFound = errors.New("no redis-server or valkey-server found")
 
-// InstallHint says how to get Redis.
-const InstallHint = "install it (apt-get install redis-server, brew install redis, dnf install valkey)"
+// installHint says how to get Redis.
+const installHint = "install it (apt-get install redis-server, brew install redis, dnf install valkey)"
 
 // Users says where a server keeps its users.
 type Users int
@@ -64,9 +59,9 @@ type Server struct {
 	process *child.Process
 }
 
-// Start starts a server and waits until it takes connections. It returns an
-// error that wraps [ErrNotFound] where there is no Redis.
-func Start(ctx context.Context, opts Options) (*Server, error) {
+// start starts a server and waits until it takes connections. It returns an
+// error that wraps errNotFound where there is no Redis.
+func start(ctx context.Context, opts Options) (*Server, error) {
 	s := &Server{Host: "127.0.0.1", User: "default", Password: rand.Text(), opts: opts}
 	for _, name := range []string{"redis-server", "valkey-server"} {
 		if path, err := exec.LookPath(name); err == nil {
@@ -75,7 +70,7 @@ func Start(ctx context.Context, opts Options) (*Server, error) {
 		}
 	}
 	if s.binary == "" {
-		return nil, ErrNotFound
+		return nil, errNotFound
 	}
 	err := s.prepare()
 	if err == nil {

@@ -1,4 +1,9 @@
-// Package redistest gives tests a real Redis.
+// Package redistest runs a real Redis on the loopback interface, for the time of a
+// test.
+//
+// The server is as strict as one in production: it takes TLS connections only, and
+// its users come from an ACL file. It ends with the test, and also where the test's
+// process is killed.
 package redistest
 
 import (
@@ -10,20 +15,18 @@ import (
 	"github.com/gomodule/redigo/redis"
 
 	"github.com/rekey-go/rekey/internal/child/childtest"
-	"github.com/rekey-go/rekey/internal/redisserver"
 )
 
 // Start starts a server for the time of a test. Where there is no Redis the
 // test is skipped and says so; with REQUIRE_ENGINES set it fails.
-func Start(tb testing.TB, opts redisserver.Options) *redisserver.Server {
+func Start(tb testing.TB, opts Options) *Server {
 	tb.Helper()
-	start := func(ctx context.Context) (*redisserver.Server, error) { return redisserver.Start(ctx, opts) }
-	return childtest.Start(tb, start, redisserver.ErrNotFound, redisserver.InstallHint)
+	return childtest.Start(tb, func(ctx context.Context) (*Server, error) { return start(ctx, opts) }, errNotFound, installHint)
 }
 
 // Login opens a connection over verified TLS, as a consumer does. The caller
 // closes it.
-func Login(ctx context.Context, s *redisserver.Server, user, password string) (redis.Conn, error) {
+func Login(ctx context.Context, s *Server, user, password string) (redis.Conn, error) {
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM([]byte(s.CA))
 	return redis.DialContext(ctx, "tcp", s.Addr(), redis.DialUsername(user), redis.DialPassword(password), redis.DialUseTLS(true),
@@ -31,7 +34,7 @@ func Login(ctx context.Context, s *redisserver.Server, user, password string) (r
 }
 
 // Do runs a command as the superuser.
-func Do(tb testing.TB, s *redisserver.Server, command string, args ...any) any {
+func Do(tb testing.TB, s *Server, command string, args ...any) any {
 	tb.Helper()
 	conn, err := Login(tb.Context(), s, s.User, s.Password)
 	if err != nil {

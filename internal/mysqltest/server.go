@@ -1,10 +1,4 @@
-// Package mysqlserver runs a real MariaDB on the loopback interface, for
-// tests.
-//
-// The server is as strict as one in production: it takes TLS connections and
-// passwords only. It runs from the binaries that are on the machine. It ends
-// when its starter does, even by SIGKILL.
-package mysqlserver
+package mysqltest
 
 import (
 	"context"
@@ -23,11 +17,11 @@ import (
 	"github.com/rekey-go/rekey/internal/child"
 )
 
-// ErrNotFound means that this machine has no MariaDB.
-var ErrNotFound = errors.New("no MariaDB found")
+// errNotFound means that this machine has no MariaDB.
+var errNotFound = errors.New("no MariaDB found")
 
-// InstallHint says how to get MariaDB.
-const InstallHint = "install it: apt-get install mariadb-server-core, brew install mariadb, dnf install mariadb-server"
+// installHint says how to get MariaDB.
+const installHint = "install it: apt-get install mariadb-server-core, brew install mariadb, dnf install mariadb-server"
 
 // Options configure [Start].
 type Options struct {
@@ -49,10 +43,10 @@ type Server struct {
 	process *child.Process
 }
 
-// Start starts a server with nothing in it and waits until it takes
-// connections. It returns an error that wraps [ErrNotFound] where there is no
+// start starts a server with nothing in it and waits until it takes
+// connections. It returns an error that wraps errNotFound where there is no
 // MariaDB.
-func Start(ctx context.Context, opts Options) (*Server, error) {
+func start(ctx context.Context, opts Options) (*Server, error) {
 	daemon, install, err := find()
 	if err != nil {
 		return nil, err
@@ -83,7 +77,7 @@ func find() (daemon, install string, err error) {
 			return daemon, install, nil
 		}
 	}
-	return "", "", ErrNotFound
+	return "", "", errNotFound
 }
 
 // lookPath also looks where only root's PATH leads.

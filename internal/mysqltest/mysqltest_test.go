@@ -1,4 +1,4 @@
-package mysqlserver_test
+package mysqltest_test
 
 import (
 	"errors"
@@ -6,8 +6,7 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 
-	"github.com/rekey-go/rekey/internal/mysqlserver"
-	"github.com/rekey-go/rekey/internal/mysqlserver/mysqltest"
+	"github.com/rekey-go/rekey/internal/mysqltest"
 )
 
 // accessDenied is the server's code for a login that it refuses, also for one
@@ -16,7 +15,7 @@ const accessDenied = 1045
 
 func TestTakesOnlyTheRightPasswordOverTLS(t *testing.T) {
 	t.Parallel()
-	s := mysqltest.Start(t, mysqlserver.Options{})
+	s := mysqltest.Start(t, mysqltest.Options{})
 	if _, err := mysqltest.Login(t, s, s.User, s.Password, ""); err != nil {
 		t.Fatal(err)
 	}
