@@ -27,6 +27,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
+	smithytime "github.com/aws/smithy-go/time"
 
 	"github.com/rekey-go/rekey/internal/stage"
 	"github.com/rekey-go/rekey/runtime/bulletin"
@@ -105,12 +106,9 @@ func (f *function) announce(ctx context.Context, r invalidation.Rotated) error {
 		if done, err = f.try(ctx, r, try <= lagTries); done {
 			return err
 		}
-		wait := time.NewTimer(pause/2 + rand.N(time.Duration(try)*pause)) //nolint:gosec // spreads load, guards nothing
-		select {
-		case <-ctx.Done():
-			wait.Stop()
-			return errors.Join(ctx.Err(), err)
-		case <-wait.C:
+		wait := pause/2 + rand.N(time.Duration(try)*pause) //nolint:gosec // spreads load, guards nothing
+		if ended := smithytime.SleepWithContext(ctx, wait); ended != nil {
+			return errors.Join(ended, err)
 		}
 	}
 	return err

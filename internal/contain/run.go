@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
+	smithytime "github.com/aws/smithy-go/time"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/rekey-go/rekey/audit"
@@ -421,13 +422,4 @@ func (r *runner) byHand(ctx context.Context, s *Secret) (string, error) {
 // below what a server would call an attack.
 const pauseFor = 500 * time.Millisecond
 
-func pause(ctx context.Context) error {
-	t := time.NewTimer(pauseFor)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
-}
+func pause(ctx context.Context) error { return smithytime.SleepWithContext(ctx, pauseFor) }

@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
+	smithytime "github.com/aws/smithy-go/time"
 
 	"github.com/rekey-go/rekey/internal/local"
 )
@@ -60,7 +61,7 @@ func (s *story) awaitQueue(ctx context.Context) error {
 		if len(made.Rules) > 0 {
 			return nil
 		}
-		if err := pause(ctx, freshPoll); err != nil {
+		if err := smithytime.SleepWithContext(ctx, freshPoll); err != nil {
 			return fmt.Errorf("waiting for the queue of the consumer process: %w", err)
 		}
 	}

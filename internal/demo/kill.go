@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	smithytime "github.com/aws/smithy-go/time"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/rekey-go/rekey/internal/stack"
@@ -57,7 +58,7 @@ func (s *story) killWaiting(ctx context.Context, tx pgx.Tx) error {
 		if there {
 			break
 		}
-		if err := pause(ctx, killPoll); err != nil {
+		if err := smithytime.SleepWithContext(ctx, killPoll); err != nil {
 			return fmt.Errorf("waiting for setSecret: %w", err)
 		}
 	}

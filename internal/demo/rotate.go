@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
+	smithytime "github.com/aws/smithy-go/time"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/rekey-go/rekey/internal/follow"
@@ -155,20 +156,9 @@ func (s *story) awaitFresh(ctx context.Context, version string, promoted time.Ti
 			}
 			return len(leases), slowest, nil
 		}
-		if err := pause(ctx, freshPoll); err != nil {
+		if err := smithytime.SleepWithContext(ctx, freshPoll); err != nil {
 			return 0, 0, fmt.Errorf("waiting for every consumer to hold version %s: %w", version, err)
 		}
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
 	}
 }
 
@@ -238,7 +228,7 @@ func (s *story) awaitRefusal(ctx context.Context, l credential) error {
 		if err == nil {
 			_ = conn.Close(ctx) // it worked, which is too early
 		}
-		if pauseErr := pause(ctx, refusalPoll); pauseErr != nil {
+		if pauseErr := smithytime.SleepWithContext(ctx, refusalPoll); pauseErr != nil {
 			return errors.Join(fmt.Errorf("waiting for the old password of %q to be revoked: %w", l.user, pauseErr), err)
 		}
 	}

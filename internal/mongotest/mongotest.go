@@ -1,4 +1,9 @@
-// Package mongotest gives tests a stand-in for MongoDB.
+// Package mongotest stands in for MongoDB in tests: it speaks the wire protocol over
+// TLS, and knows users, roles, SCRAM-SHA-256 and the commands that package mongodb
+// and a consumer send, with the codes of the server's errors.
+//
+// It is no MongoDB: there was none to run, and what a real one does beside what its
+// manual says, these tests cannot show.
 package mongotest
 
 import (
@@ -22,10 +27,7 @@ import (
 	"github.com/rekey-go/rekey/internal/child"
 )
 
-// A Server speaks MongoDB's wire protocol over TLS and knows the commands that
-// package mongodb and a consumer send, with users, roles, SCRAM-SHA-256 and the server's codes.
-// It is no MongoDB: there was none to run, and what a real one does beside what
-// its manual says, these tests cannot show.
+// A Server is a stand-in that takes connections.
 type Server struct {
 	// Host and Port are where it listens.
 	Host string

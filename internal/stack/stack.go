@@ -1,7 +1,7 @@
-// Package stack is the whole system on one machine: the embedded engine with
-// the system's template, a PostgreSQL with a sample application's data, and
-// the stand-ins for Stripe and SendGrid, and the first admin token. `rekey up` keeps it running; `rekey demo` tells a
-// story on it.
+// Package stack is the whole system on one machine: the embedded engine with the
+// system's template, a PostgreSQL with a sample application's data, stand-ins for
+// Stripe and SendGrid, and the first admin token. "rekey up" keeps it running,
+// "rekey demo" tells a story on it, and tests start one to look at.
 package stack
 
 import (

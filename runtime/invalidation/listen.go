@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
+	smithytime "github.com/aws/smithy-go/time"
 
 	"github.com/rekey-go/rekey/runtime/secrets"
 )
@@ -69,12 +70,7 @@ type backoff time.Duration
 // wait waits twice as long as the last time, or until ctx ends.
 func (b *backoff) wait(ctx context.Context) {
 	*b = min(max(2**b, backoff(minBackoff)), backoff(maxBackoff))
-	timer := time.NewTimer(time.Duration(*b))
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
+	_ = smithytime.SleepWithContext(ctx, time.Duration(*b)) // whoever asked looks at ctx
 }
 
 // poll takes one batch of messages.
