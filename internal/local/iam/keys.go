@@ -1,9 +1,3 @@
-// Package iam knows who is who on the engine, which principal an access key
-// belongs to, and who may do what.
-//
-// Every environment of a function calls with credentials of its function's
-// role, which the engine issues when it starts the environment. Any other
-// access key is the operator's: a person at the aws CLI, or a test.
 package iam
 
 import (
