@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -52,7 +53,7 @@ func (a *app) target(ctx context.Context, f stackFlags) (aws.Config, *deploy.Sta
 	if err != nil {
 		return cfg, nil, err
 	}
-	s := deploy.NewStack(cfg, firstSet(f.name, stack.Name(a.stage)))
+	s := deploy.NewStack(cfg, cmp.Or(f.name, stack.Name(a.stage)))
 	var began time.Time
 	s.Follow = func(e deploy.Event) {
 		if began.IsZero() {

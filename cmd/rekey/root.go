@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -63,7 +64,7 @@ Exit codes: 0 done, 1 usage or local, 2 AWS answered with an error,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
-		PersistentPreRun:  func(*cobra.Command, []string) { a.stage = firstSet(a.stage, os.Getenv("REKEY_STAGE"), stage.Default) },
+		PersistentPreRun:  func(*cobra.Command, []string) { a.stage = cmp.Or(a.stage, os.Getenv("REKEY_STAGE"), stage.Default) },
 	}
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print data as JSON")
 	root.PersistentFlags().StringVar(&a.stage, "stage", "", "deployment stage, the prefix of every name (default REKEY_STAGE, or dev)")
@@ -77,15 +78,6 @@ Exit codes: 0 done, 1 usage or local, 2 AWS answered with an error,
 		a.versionCommand(), functionCommand(), extensionCommand(), consumerCommand(),
 	)
 	return root
-}
-
-func firstSet(values ...string) string {
-	for _, v := range values {
-		if v != "" {
-			return v
-		}
-	}
-	return ""
 }
 
 // exactly wants n arguments and says which.

@@ -139,7 +139,7 @@ func valuesHaveTheirTime(r *run) error {
 	return errors.Join(
 		equal("whether other values than the first were read", len(a.Reads) > 1, true),
 		r.goTool("doc ./runtime/secrets Options.TTL").shows("If zero, it is five minutes"),
-		contains("runtime/secrets/options.go", r.file("runtime/secrets/options.go"), "o.TTL = orDefault(o.TTL, 5*time.Minute)"),
+		contains("runtime/secrets/options.go", r.file("runtime/secrets/options.go"), "o.TTL = cmp.Or(o.TTL, 5*time.Minute)"),
 	)
 }
 

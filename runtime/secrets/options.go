@@ -1,6 +1,7 @@
 package secrets
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -89,30 +90,23 @@ type Options struct {
 }
 
 func (o *Options) setDefaults() {
-	o.TTL = orDefault(o.TTL, 5*time.Minute)
-	o.MaxStale = orDefault(o.MaxStale, time.Hour)
-	o.NegativeTTL = orDefault(o.NegativeTTL, time.Second)
-	o.Timeout = orDefault(o.Timeout, 10*time.Second)
-	o.Patience = orDefault(o.Patience, 500*time.Millisecond)
+	o.TTL = cmp.Or(o.TTL, 5*time.Minute)
+	o.MaxStale = cmp.Or(o.MaxStale, time.Hour)
+	o.NegativeTTL = cmp.Or(o.NegativeTTL, time.Second)
+	o.Timeout = cmp.Or(o.Timeout, 10*time.Second)
+	o.Patience = cmp.Or(o.Patience, 500*time.Millisecond)
 	if o.MaxSecrets <= 0 {
 		o.MaxSecrets = 1024
 	}
-	o.CheckInterval = orDefault(o.CheckInterval, 10*time.Second)
-	o.Lease = orDefault(o.Lease, time.Minute)
-	o.CheckTimeout = orDefault(o.CheckTimeout, 500*time.Millisecond)
+	o.CheckInterval = cmp.Or(o.CheckInterval, 10*time.Second)
+	o.Lease = cmp.Or(o.Lease, time.Minute)
+	o.CheckTimeout = cmp.Or(o.CheckTimeout, 500*time.Millisecond)
 	if o.Consumer == "" {
 		o.Consumer = consumer(os.Getenv)
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-}
-
-func orDefault(d, otherwise time.Duration) time.Duration {
-	if d == 0 {
-		return otherwise
-	}
-	return d
 }
 
 // functionName is in the environment of a Lambda function only.
