@@ -133,7 +133,7 @@ func TestARunWhoseTimeIsOverKeepsWhatItReadAndIsInvokedAgain(t *testing.T) {
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 	defer cancel()
-	err := d.invoke(ctx, d.function(t, d.calls, time.Hour-2*time.Second))
+	err := d.invoke(ctx, d.function(t, d.calls, time.Hour-5*time.Second))
 	if err == nil || !strings.Contains(err.Error(), "they were read up to ") {
 		t.Fatalf("the run: %v, want that its time was not enough", err)
 	}
