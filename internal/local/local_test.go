@@ -216,7 +216,7 @@ func awaitMessage(t *testing.T, e *local.Engine, text string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	client := sqs.NewFromConfig(configFor(e))
 	for {

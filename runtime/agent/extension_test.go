@@ -78,7 +78,7 @@ func (l *lambda) expect(t *testing.T, want string) {
 		if got != want {
 			t.Fatalf("the extension asked %q, want %q", got, want)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatalf("the extension did not ask %q", want)
 	}
 }

@@ -24,7 +24,7 @@ const (
 	region   = "us-east-1"
 	function = "arn:aws:lambda:us-east-1:123456789012:function:dev-invalidate"
 	// patience is how long a test waits for what comes at once.
-	patience = 10 * time.Second
+	patience = 20 * time.Second // as long as SQS lets one wait
 )
 
 // A lambda takes events, or refuses them with an error.
