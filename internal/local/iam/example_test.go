@@ -8,11 +8,13 @@ import (
 
 func ExamplePolicies_Evaluate() {
 	document, err := iam.Node([]byte(`
-Version: "2012-10-17"
-Statement:
-  - {Effect: Allow, Action: "secretsmanager:Get*", Resource: "arn:aws:secretsmanager:*:*:secret:dev-*"}
-  - {Effect: Deny, Action: "*", Resource: "*", Condition: {Bool: {"aws:SecureTransport": false}}}
-`))
+{
+  "Version": "2012-10-17",
+  "Statement": [
+    {"Effect": "Allow", "Action": "secretsmanager:Get*", "Resource": "arn:aws:secretsmanager:*:*:secret:dev-*"},
+    {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": {"Bool": {"aws:SecureTransport": "false"}}}
+  ]
+}`))
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -35,6 +37,6 @@ Statement:
 		}
 	}
 	// Output:
-	// secretsmanager:GetSecretValue is allowed by line 4
+	// secretsmanager:GetSecretValue is allowed by line 5
 	// secretsmanager:PutSecretValue is denied because no identity-based policy allows the secretsmanager:PutSecretValue action
 }
