@@ -85,6 +85,12 @@ func rotations() map[string]belief {
 				"AccessDeniedException: Secrets Manager cannot invoke the specified Lambda function. Ensure that the function policy grants access to the principal secretsmanager.amazonaws.com."),
 			described(`"VersionIdsToStages":{"$v1":["AWSCURRENT"]}`),
 		}},
+		"a rotation both every some days and by a schedule": {recorded, "terraform-provider-aws issues 31915 and 33329", []step{
+			made("init"),
+			refused("RotateSecret", `{"SecretId":"$name","RotationLambdaARN":"$rotator","RotationRules":{"AutomaticallyAfterDays":1,"ScheduleExpression":"rate(10 hours)"}}`,
+				"InvalidParameterException: You cannot specify both rotation frequency and schedule expression together."),
+			described(`"VersionIdsToStages":{"$v1":["AWSCURRENT"]}`),
+		}},
 		"a rotation": {recorded, "LocalStack test_rotate_secret_with_lambda_success", []step{
 			ok("CreateSecret", `{"Name":"$name","SecretString":"my_secret","Description":"testing rotation of secrets"}`, `{"ARN":"$arn","Name":"$name","VersionId":"$v1"}`),
 			ok("RotateSecret", `{"SecretId":"$name","RotationLambdaARN":"$rotator","RotationRules":{"AutomaticallyAfterDays":1}}`, `{"ARN":"$arn","Name":"$name","VersionId":"$v2"}`),

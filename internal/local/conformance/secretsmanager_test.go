@@ -232,6 +232,11 @@ func extras() map[string]belief {
 			made("x"),
 			refused("PutResourcePolicy", `{`+named+`,"ResourcePolicy":"{"}`, "MalformedPolicyDocumentException: This resource policy contains a syntax error."),
 		}},
+		"a policy for nobody that there is is refused": {inferred, "terraform-provider-aws, resource_policy.go: the beginning of the text", []step{
+			made("x"),
+			refused("PutResourcePolicy", `{`+named+`,"ResourcePolicy":"{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\",\"Principal\":{\"AWS\":\"nobody\"},\"Action\":\"secretsmanager:GetSecretValue\",\"Resource\":\"*\"}]}"}`,
+				"MalformedPolicyDocumentException: This resource policy contains an unsupported principal."),
+		}},
 		"a policy is judged without being kept": {documented, "API reference, ValidateResourcePolicy", []step{
 			made("x"),
 			ok("ValidateResourcePolicy", `{`+named+`,"ResourcePolicy":"{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Deny\",\"Principal\":\"*\",\"Action\":\"secretsmanager:PutSecretValue\",\"Resource\":\"*\"}]}"}`,

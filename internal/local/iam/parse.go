@@ -12,6 +12,8 @@ import (
 type ParseError struct {
 	Line, Column int
 	Message      string
+	// Principal says that a principal is named that is none.
+	Principal bool
 }
 
 // Error gives the message; the place is for whoever knows the file.
@@ -201,7 +203,9 @@ func (r *reader) kinds(node *yaml.Node) error {
 		}
 		for _, name := range names {
 			if err := r.statement.who.add(kind.Value, name.Value); err != nil {
-				return faultAt(name, "%v", err)
+				fault := faultAt(name, "%v", err)
+				fault.Principal = true
+				return fault
 			}
 		}
 	}

@@ -3,7 +3,6 @@ package secretsmanager
 import (
 	"context"
 	"errors"
-	"slices"
 	"strconv"
 
 	"github.com/rekey-go/rekey/internal/local/wire"
@@ -107,12 +106,12 @@ func (s *Service) batch(in *batchInput) (ids []string, next string, err error) {
 	if err := checkFilters(in.Filters); err != nil {
 		return nil, "", err
 	}
-	found := s.matching(in.Filters, false)
-	slices.SortFunc(found, orders["created-date"])
+	oldest := listing[candidate]{by: "created-date", place: func(c candidate) place { return c.place("created-date") }}
+	found, next, err := oldest.page(s.matching(in.Filters, false), in.MaxResults, maxBatch, in.NextToken)
 	for _, f := range found {
 		ids = append(ids, f.entry.arn)
 	}
-	return page(ids, in.MaxResults, maxBatch, in.NextToken)
+	return ids, next, err
 }
 
 func unfiltered(member string) *wire.Error {

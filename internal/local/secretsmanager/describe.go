@@ -116,6 +116,9 @@ func (s *Service) listSecretVersionIDs(_ context.Context, c *wire.Call, in *vers
 	if err != nil {
 		return nil, err
 	}
+	oldest := listing[versionOutput]{by: "version", place: func(v versionOutput) place {
+		return place{At: time.Time(v.CreatedDate), Name: v.VersionID}
+	}}
 	var all []versionOutput
 	for _, v := range st.versions.all {
 		labels := st.versions.labelsOf(v.id)
@@ -129,7 +132,7 @@ func (s *Service) listSecretVersionIDs(_ context.Context, c *wire.Call, in *vers
 		})
 	}
 	out := &versionsOutput{ARN: e.arn, Name: e.name}
-	out.Versions, out.NextToken, err = page(all, in.MaxResults, maxPage, in.NextToken)
+	out.Versions, out.NextToken, err = oldest.page(all, in.MaxResults, maxPage, in.NextToken)
 	return out, err
 }
 

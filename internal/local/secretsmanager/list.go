@@ -3,10 +3,10 @@ package secretsmanager
 import (
 	"cmp"
 	"context"
-	"encoding/base64"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/rekey-go/rekey/internal/local/wire"
@@ -71,16 +71,12 @@ func (s *Service) listSecrets(_ context.Context, _ *wire.Call, in *listInput) (*
 	if err := checkFilters(in.Filters); err != nil {
 		return nil, err
 	}
-	order := orders[cmp.Or(in.SortBy, "created-date")]
-	found := s.matching(in.Filters, in.IncludePlannedDeletion)
-	slices.SortFunc(found, func(a, b candidate) int {
-		c := cmp.Or(order(a, b), strings.Compare(a.entry.name, b.entry.name))
-		if in.SortOrder == "desc" {
-			return -c
-		}
-		return c
-	})
-	found, next, err := page(found, in.MaxResults, maxPage, in.NextToken)
+	order := listing[candidate]{
+		by:         cmp.Or(in.SortBy, "created-date"),
+		descending: in.SortOrder == "desc",
+		place:      func(c candidate) place { return c.place(in.SortBy) },
+	}
+	found, next, err := order.page(s.matching(in.Filters, in.IncludePlannedDeletion), in.MaxResults, maxPage, in.NextToken)
 	if err != nil {
 		return nil, err
 	}
@@ -97,14 +93,18 @@ type candidate struct {
 	state *secret
 }
 
-// orders are the ways to sort a listing.
-//
-//nolint:gochecknoglobals // a constant table.
-var orders = map[string]func(a, b candidate) int{
-	"name":               func(a, b candidate) int { return strings.Compare(a.entry.name, b.entry.name) },
-	"created-date":       func(a, b candidate) int { return a.state.Created.Compare(b.state.Created) },
-	"last-changed-date":  func(a, b candidate) int { return a.state.Changed.Compare(b.state.Changed) },
-	"last-accessed-date": func(a, b candidate) int { return a.entry.access.latest().Compare(b.entry.access.latest()) },
+// place is where the candidate stands in a listing that is sorted so.
+func (c candidate) place(by string) place {
+	at := c.state.Created
+	switch by {
+	case "name":
+		at = time.Time{}
+	case "last-changed-date":
+		at = c.state.Changed
+	case "last-accessed-date":
+		at = c.entry.access.latest()
+	}
+	return place{At: at, Name: c.entry.name}
 }
 
 // matching returns the secrets that all filters let through.
@@ -200,31 +200,4 @@ func words(text string) []string {
 		b.WriteRune(unicode.ToLower(r))
 	}
 	return strings.Fields(b.String())
-}
-
-// page returns one page of a list, and the token for the next.
-func page[T any](all []T, size *int, most int, token string) (part []T, next string, err error) {
-	n := most
-	if size != nil {
-		n = *size
-	}
-	start := 0
-	if token != "" {
-		text, err := base64.URLEncoding.DecodeString(token)
-		if err == nil {
-			start, err = strconv.Atoi(string(text))
-		}
-		if err != nil || start < 1 || start > len(all) {
-			return nil, "", wire.Errorf("InvalidNextTokenException", "The NextToken value is invalid.")
-		}
-	}
-	end := min(start+n, len(all))
-	if end < len(all) {
-		next = base64.URLEncoding.EncodeToString([]byte(strconv.Itoa(end)))
-	}
-	part = all[start:end]
-	if part == nil {
-		part = []T{} // an empty list on the wire, not null
-	}
-	return part, next, nil
 }

@@ -1,6 +1,7 @@
 package secretsmanager_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -101,6 +102,50 @@ func TestListsHavePages(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("three pages (-want +got):\n%s", diff)
+	}
+}
+
+func TestAPageGoesOnWhereTheLastEndedWhateverWentMeanwhile(t *testing.T) {
+	t.Parallel()
+	for _, order := range []types.SortOrderType{"asc", "desc"} {
+		b := newBench(t)
+		for i := range 9 {
+			b.create(t, fmt.Sprintf("s%d", i), "x")
+			b.advance(t, time.Second)
+		}
+		in := &sdk.ListSecretsInput{MaxResults: aws.Int32(3), SortOrder: order}
+		var got []string
+		for pages := sdk.NewListSecretsPaginator(b.Client, in); pages.HasMorePages(); {
+			page, err := pages.NextPage(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, s := range page.SecretList {
+				got = append(got, *s.Name)
+				if _, err := b.DeleteSecret(t.Context(), &sdk.DeleteSecretInput{SecretId: s.ARN, ForceDeleteWithoutRecovery: aws.Bool(true)}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		slices.Sort(got)
+		if want := strings.Fields("s0 s1 s2 s3 s4 s5 s6 s7 s8"); !slices.Equal(got, want) {
+			t.Errorf("%s: listed %v, want %v", order, got, want)
+		}
+	}
+}
+
+func TestATokenIsOfTheOrderThatItWasGivenFor(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.create(t, "a", "x")
+	b.create(t, "b", "x")
+	out, err := b.ListSecrets(t.Context(), &sdk.ListSecretsInput{MaxResults: aws.Int32(1), SortBy: "name"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = b.ListSecrets(t.Context(), &sdk.ListSecretsInput{MaxResults: aws.Int32(1), NextToken: out.NextToken})
+	if _, ok := errors.AsType[*types.InvalidNextTokenException](err); !ok {
+		t.Errorf("a token of names for a listing by age: %v, want InvalidNextTokenException", err)
 	}
 }
 

@@ -2,6 +2,7 @@ package secretsmanager
 
 import (
 	"context"
+	"errors"
 
 	"github.com/rekey-go/rekey/internal/local/iam"
 	"github.com/rekey-go/rekey/internal/local/wire"
@@ -144,12 +145,12 @@ func (s *Service) validateResourcePolicy(_ context.Context, c *wire.Call, in *va
 // parsePolicy reads a policy, which has to say something.
 func parsePolicy(text string) (*iam.Policy, error) {
 	p, err := iam.ParseResourceJSON([]byte(text))
-	if err != nil || len(p.Statements) == 0 {
-		return nil, malformed()
+	if err == nil && len(p.Statements) > 0 {
+		return p, nil
 	}
-	return p, nil
-}
-
-func malformed() *wire.Error {
-	return wire.Errorf("MalformedPolicyDocumentException", "This resource policy contains a syntax error.")
+	what := "a syntax error"
+	if fault, ok := errors.AsType[*iam.ParseError](err); ok && fault.Principal {
+		what = "an unsupported principal"
+	}
+	return nil, wire.Errorf("MalformedPolicyDocumentException", "This resource policy contains %s.", what)
 }

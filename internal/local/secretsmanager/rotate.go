@@ -35,7 +35,7 @@ type rules struct {
 func (r rules) schedule() (*schedule.Rotation, error) {
 	switch {
 	case r.AutomaticallyAfterDays != 0 && r.ScheduleExpression != "":
-		return nil, invalidParameter("You can't specify both AutomaticallyAfterDays and ScheduleExpression in RotationRules.")
+		return nil, invalidParameter("You cannot specify both rotation frequency and schedule expression together.")
 	case r.ScheduleExpression != "":
 		windows, err := schedule.ParseRotation(r.ScheduleExpression, r.Duration)
 		if err != nil {

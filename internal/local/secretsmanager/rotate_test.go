@@ -287,7 +287,7 @@ func TestRotationIsRefusedAndNothingChanges(t *testing.T) {
 		},
 		"with days and an expression": {
 			`"ClientRequestToken":"` + token + `","RotationLambdaARN":"` + rotator + `","RotationRules":{"AutomaticallyAfterDays":5,"ScheduleExpression":"rate(5 days)"}`,
-			"InvalidParameterException: You can't specify both AutomaticallyAfterDays and ScheduleExpression in RotationRules.",
+			"InvalidParameterException: You cannot specify both rotation frequency and schedule expression together.",
 		},
 		"more often than every four hours": {
 			`"ClientRequestToken":"` + token + `","RotationLambdaARN":"` + rotator + `","RotationRules":{"ScheduleExpression":"rate(1 hour)"}`,
