@@ -72,6 +72,12 @@ func subresourceOf(r *http.Request) (subresource, bool) {
 func identify(r *http.Request) wire.ObjectCall {
 	bucket, key := split(r.URL.Path)
 	sub, ok := subresourceOf(r)
+	if answer, asked := asksStanding(r); asked {
+		return answer.call("arn:aws:s3:::" + bucket)
+	}
+	if name, is := unknown(r); is && (key != "" || !ok) {
+		return call(r.Method+" "+name, wire.Data) // it is refused
+	}
 	switch {
 	case key != "":
 		return objectCall(r, "arn:aws:s3:::"+bucket+"/"+key)

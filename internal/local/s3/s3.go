@@ -170,6 +170,14 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.serveDocument(w, r, bucket, name)
 		return
 	}
+	if answer, ok := asksStanding(r); ok {
+		s.serveStanding(w, bucket, answer)
+		return
+	}
+	if name, ok := unknown(r); ok {
+		refuse(w, http.StatusNotImplemented, "NotImplemented", "the embedded engine does not have "+name+" of S3; docs/engine.md lists what it has")
+		return
+	}
 	s.objects.ServeHTTP(w, r)
 	if r.Method == http.MethodDelete && key == "" {
 		_ = s.forget(bucket) // what stays on disk of a bucket that is gone is not loaded

@@ -55,6 +55,89 @@ func Example() {
 	// Output: s3://artifacts/function.zip: no such object
 }
 
+// TestWhatTheEngineDoesNotHaveOfS3IsNoCallForTheObject calls for what stands
+// beside an object or a bucket, in which a call for itself hides.
+func TestWhatTheEngineDoesNotHaveOfS3IsNoCallForTheObject(t *testing.T) {
+	t.Parallel()
+	service, client := start(t)
+	if _, err := client.CreateBucket(t.Context(), &awss3.CreateBucketInput{Bucket: new("bucket")}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.CreateBucket(t.Context(), &awss3.CreateBucketInput{Bucket: new("empty")}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.PutObject(t.Context(), &awss3.PutObjectInput{Bucket: new("bucket"), Key: new("k"), Body: strings.NewReader("content")}); err != nil {
+		t.Fatal(err)
+	}
+	tags := &types.Tagging{TagSet: []types.Tag{{Key: new("a"), Value: new("b")}}}
+	calls := map[string]func() error{
+		"GetObjectTagging": func() error {
+			_, err := client.GetObjectTagging(t.Context(), &awss3.GetObjectTaggingInput{Bucket: new("bucket"), Key: new("k")})
+			return err
+		},
+		"PutObjectTagging": func() error {
+			_, err := client.PutObjectTagging(t.Context(), &awss3.PutObjectTaggingInput{Bucket: new("bucket"), Key: new("k"), Tagging: tags})
+			return err
+		},
+		"DeleteObjectTagging": func() error {
+			_, err := client.DeleteObjectTagging(t.Context(), &awss3.DeleteObjectTaggingInput{Bucket: new("bucket"), Key: new("k")})
+			return err
+		},
+		"PutObjectAcl": func() error {
+			_, err := client.PutObjectAcl(t.Context(), &awss3.PutObjectAclInput{Bucket: new("bucket"), Key: new("k"), ACL: "private"})
+			return err
+		},
+		"DeleteBucketCors": func() error {
+			_, err := client.DeleteBucketCors(t.Context(), &awss3.DeleteBucketCorsInput{Bucket: new("empty")})
+			return err
+		},
+		"DeleteBucketWebsite": func() error {
+			_, err := client.DeleteBucketWebsite(t.Context(), &awss3.DeleteBucketWebsiteInput{Bucket: new("empty")})
+			return err
+		},
+	}
+	for name, try := range calls {
+		refusal, ok := errors.AsType[smithy.APIError](try())
+		if !ok || refusal.ErrorCode() != "NotImplemented" {
+			t.Errorf("%s: %v, want NotImplemented", name, refusal)
+		}
+		if got, err := service.Object("bucket", "k"); err != nil || string(got) != "content" {
+			t.Fatalf("%s: the object is %q, %v; want it as it was", name, got, err)
+		}
+		if !service.Has("empty") {
+			t.Fatalf("%s: the bucket is gone", name)
+		}
+	}
+}
+
+func TestABucketAnswersForWhatItNeverHas(t *testing.T) {
+	t.Parallel()
+	_, client := start(t)
+	if _, err := client.CreateBucket(t.Context(), &awss3.CreateBucketInput{Bucket: new("bucket")}); err != nil {
+		t.Fatal(err)
+	}
+	acl, err := client.GetBucketAcl(t.Context(), &awss3.GetBucketAclInput{Bucket: new("bucket")})
+	if err != nil || len(acl.Grants) != 1 || acl.Grants[0].Permission != types.PermissionFullControl || acl.Owner.ID == nil {
+		t.Errorf("GetBucketAcl: %+v, %v; want the owner's grant", acl, err)
+	}
+	payer, err := client.GetBucketRequestPayment(t.Context(), &awss3.GetBucketRequestPaymentInput{Bucket: new("bucket")})
+	if err != nil || payer.Payer != types.PayerBucketOwner {
+		t.Errorf("GetBucketRequestPayment: %+v, %v; want the owner", payer, err)
+	}
+	logging, err := client.GetBucketLogging(t.Context(), &awss3.GetBucketLoggingInput{Bucket: new("bucket")})
+	if err != nil || logging.LoggingEnabled != nil {
+		t.Errorf("GetBucketLogging: %+v, %v; want none", logging, err)
+	}
+	_, err = client.GetBucketCors(t.Context(), &awss3.GetBucketCorsInput{Bucket: new("bucket")})
+	if refusal, ok := errors.AsType[smithy.APIError](err); !ok || refusal.ErrorCode() != "NoSuchCORSConfiguration" {
+		t.Errorf("GetBucketCors: %v, want NoSuchCORSConfiguration", err)
+	}
+	_, err = client.GetBucketCors(t.Context(), &awss3.GetBucketCorsInput{Bucket: new("none")})
+	if refusal, ok := errors.AsType[smithy.APIError](err); !ok || refusal.ErrorCode() != "NoSuchBucket" {
+		t.Errorf("GetBucketCors of no bucket: %v, want NoSuchBucket", err)
+	}
+}
+
 func TestAnObjectIsPutAndRead(t *testing.T) {
 	t.Parallel()
 	service, client := start(t)
