@@ -1,7 +1,9 @@
 package secretsmanager
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"regexp"
 	"slices"
@@ -39,6 +41,9 @@ const (
 type constraints struct {
 	broken      []string
 	invalidName bool
+	// blank has the members that are there as empty texts, in small letters.
+	// Only they break a constraint: to be absent is no fault.
+	blank map[string]bool
 }
 
 // An input is what an operation takes.
@@ -60,11 +65,26 @@ func (c *constraints) err() error {
 	return nil
 }
 
-// checked is the error of an input that breaks constraints.
-func checked(in input) error {
-	c := new(constraints)
+// checked is the error of an input that breaks constraints. The body is what
+// it was read from.
+func checked(in input, body json.RawMessage) error {
+	c := &constraints{blank: blank(body)}
 	in.check(c)
 	return c.err()
+}
+
+// blank finds the members of a body that are empty texts.
+func blank(body json.RawMessage) map[string]bool {
+	const empty = `""`
+	var members map[string]json.RawMessage
+	if !bytes.Contains(body, []byte(empty)) || json.Unmarshal(body, &members) != nil {
+		return nil
+	}
+	found := make(map[string]bool)
+	for name, val := range members {
+		found[lower(name)] = string(val) == empty
+	}
+	return found
 }
 
 // fail notes that a member breaks a constraint.
@@ -84,7 +104,7 @@ func (c *constraints) size(words string, n, least, most int, fail func(constrain
 
 // text checks the length of a text that need not be there.
 func (c *constraints) text(member, val string, least, most int) {
-	if val != "" {
+	if val != "" || c.blank[lower(member)] {
 		c.given(member, val, least, most)
 	}
 }
@@ -96,7 +116,7 @@ func (c *constraints) given(member, val string, least, most int) {
 
 // required checks the length of a text that must be there.
 func (c *constraints) required(member, val string, most int) {
-	if val == "" {
+	if val == "" && !c.blank[lower(member)] {
 		c.missing(member)
 		return
 	}
@@ -128,7 +148,7 @@ func (c *constraints) number(member string, n *int, most int) {
 
 // oneOf checks a text that need not be there against the model's list.
 func (c *constraints) oneOf(member, val string, set ...string) {
-	if val != "" && !slices.Contains(set, val) {
+	if (val != "" || c.blank[lower(member)]) && !slices.Contains(set, val) {
 		c.fail(member, val, "Member must satisfy enum value set: [%s]", strings.Join(set, ", "))
 	}
 }
@@ -197,7 +217,7 @@ func op[T, Out any, In interface {
 }](access wire.Access, fn func(ctx context.Context, c *wire.Call, in *T) (*Out, error), redact ...string,
 ) wire.Operation {
 	return wire.Op(access, func(ctx context.Context, c *wire.Call, in *T) (*Out, error) {
-		if err := checked(In(in)); err != nil {
+		if err := checked(In(in), c.Input); err != nil {
 			return nil, err
 		}
 		return fn(ctx, c, in)

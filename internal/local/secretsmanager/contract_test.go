@@ -67,6 +67,13 @@ func TestRefusalsAreAWSs(t *testing.T) {
 		"deleting a name with a space":    {"DeleteSecret", `{"SecretId":"a b","ForceDeleteWithoutRecovery":true}`, badName},
 		"judging for a name with a space": {"ValidateResourcePolicy", `{"SecretId":"a b","ResourcePolicy":"{}"}`, badName},
 		"two members that are too long":   {"GetSecretValue", `{"SecretId":"db","VersionId":"x","VersionStage":"` + strings.Repeat("n", 257) + `"}`, "ValidationException: 2 validation errors detected: Value 'x' at 'versionId' failed to satisfy constraint: Member must have length greater than or equal to 32; Value '" + strings.Repeat("n", 257) + "' at 'versionStage' failed to satisfy constraint: Member must have length less than or equal to 256"},
+		"a version id that is empty":      {"GetSecretValue", `{"SecretId":"db","VersionId":""}`, "ValidationException: 1 validation error detected: Value '' at 'versionId' failed to satisfy constraint: Member must have length greater than or equal to 32"},
+		"a label that is empty":           {"GetSecretValue", `{"SecretId":"db","VersionStage":""}`, "ValidationException: 1 validation error detected: Value '' at 'versionStage' failed to satisfy constraint: Member must have length greater than or equal to 1"},
+		"a secret's id that is empty":     {"GetSecretValue", `{"SecretId":""}`, "ValidationException: 1 validation error detected: Value '' at 'secretId' failed to satisfy constraint: Member must have length greater than or equal to 1"},
+		"a token that is empty":           {"PutSecretValue", `{"SecretId":"db","SecretString":"x","ClientRequestToken":""}`, "ValidationException: 1 validation error detected: Value '' at 'clientRequestToken' failed to satisfy constraint: Member must have length greater than or equal to 32"},
+		"an order that is empty":          {"ListSecrets", `{"SortOrder":""}`, "ValidationException: 1 validation error detected: Value '' at 'sortOrder' failed to satisfy constraint: Member must satisfy enum value set: [asc, desc]"},
+		"a rotation token with a colon":   {"PutSecretValue", `{"SecretId":"db","SecretString":"x","ClientRequestToken":"` + tokenC + `","RotationToken":"` + tokenC + `:"}`, "ValidationException: 1 validation error detected: Value '" + tokenC + ":' at 'rotationToken' failed to satisfy constraint: Member must satisfy regular expression pattern: ^[a-zA-Z0-9\\-]+$"},
+		"a secret that a partner keeps":   {"CreateSecret", `{"Name":"new","SecretString":"x","ClientRequestToken":"` + tokenC + `","Type":"MongoDBAtlasAccess"}`, "InvalidParameterException: The embedded engine has no managed external secrets."},
 		"a filter of no kind":             {"ListSecrets", `{"Filters":[{"Key":"nope","Values":["x"]}]}`, "ValidationException: 1 validation error detected: Value 'nope' at 'filters.1.member.key' failed to satisfy constraint: Member must satisfy enum value set: [all, name, tag-key, description, tag-value, primary-region, owning-service]"},
 		"a filter without a key":          {"ListSecrets", `{"Filters":[{"Values":["x"]}]}`, "InvalidParameterException: Invalid filter key"},
 		"a filter without values":         {"ListSecrets", `{"Filters":[{"Key":"name"}]}`, "InvalidParameterException: Invalid filter values for key: name"},
@@ -111,6 +118,17 @@ func TestRefusalsAreAWSs(t *testing.T) {
 				t.Errorf("the versions changed (-before +after):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestAnOldTokenWithItsValueHasNoLabelsAnyMore(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	history(t, b)
+	b.put(t, tokenC, "c")
+	_, answer := b.raw(t, "PutSecretValue", `{"SecretId":"db","SecretString":"a","ClientRequestToken":"`+tokenA+`"}`)
+	if strings.Contains(answer, "VersionStages") || !strings.Contains(answer, tokenA) {
+		t.Errorf("PutSecretValue answers %s, want the version without labels", answer)
 	}
 }
 

@@ -24,6 +24,7 @@ type createInput struct {
 	SecretBinary       []byte
 	Tags               []tag
 	AddReplicaRegions  []struct{ Region string }
+	Type               string // of a secret that a partner of AWS keeps
 }
 
 func (in *createInput) check(c *constraints) {
@@ -81,6 +82,9 @@ func (s *Service) createSecret(_ context.Context, c *wire.Call, in *createInput)
 }
 
 func checkCreate(in *createInput) (*value, error) {
+	if in.Type != "" {
+		return nil, noPartners()
+	}
 	if len(in.AddReplicaRegions) > 0 {
 		return nil, invalidParameter("The embedded engine has one region: it does not replicate secrets.")
 	}
@@ -178,7 +182,7 @@ func (s *Service) Provision(d Definition) (arn string, err error) {
 		in.Tags = append(in.Tags, tag{key, val})
 	}
 	slices.SortFunc(in.Tags, func(a, b tag) int { return strings.Compare(a.Key, b.Key) })
-	if err := checked(in); err != nil {
+	if err := checked(in, nil); err != nil {
 		return "", err
 	}
 	if _, err := checkCreate(in); err != nil {

@@ -173,7 +173,9 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 			if from == "" && to == "" {
 				t.Skip("refused before the secret is looked up")
 			}
-			m.expect(t, "UpdateSecretVersionStage", n, map[string]any{"VersionStage": l, "RemoveFromVersionId": from, "MoveToVersionId": to},
+			in := map[string]any{"VersionStage": l, "RemoveFromVersionId": from, "MoveToVersionId": to}
+			maps.DeleteFunc(in, func(_ string, val any) bool { return val == "" })
+			m.expect(t, "UpdateSecretVersionStage", n, in,
 				func(s *model) string { return s.move(l, from, to) })
 		},
 		"DeleteSecret": func(t *rapid.T) {

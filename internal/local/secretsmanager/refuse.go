@@ -28,6 +28,11 @@ func invalidParameter(format string, args ...any) *wire.Error {
 	return wire.Errorf("InvalidParameterException", format, args...)
 }
 
+// noPartners refuses what is about secrets that a partner of AWS keeps.
+func noPartners() *wire.Error {
+	return invalidParameter("The embedded engine has no managed external secrets.")
+}
+
 func validation(format string, args ...any) *wire.Error {
 	return wire.Unmodelled("ValidationException", format, args...)
 }

@@ -134,6 +134,8 @@ type rotateInput struct {
 	RotationLambdaARN  string
 	RotationRules      *rulesInput
 	RotateImmediately  *bool
+	// ExternalSecretRotationRoleARN is for a secret that a partner of AWS keeps.
+	ExternalSecretRotationRoleARN string `json:"ExternalSecretRotationRoleArn"`
 }
 
 // rulesInput are rules as they are given.
@@ -167,6 +169,9 @@ func (in *rotateInput) check(c *constraints) {
 func (s *Service) rotateSecret(_ context.Context, c *wire.Call, in *rotateInput) (*versionName, error) {
 	if err := checkToken(in.ClientRequestToken, invalidParameter); err != nil {
 		return nil, err
+	}
+	if in.ExternalSecretRotationRoleARN != "" {
+		return nil, noPartners()
 	}
 	e, _, err := s.live(c, in.SecretID)
 	if err != nil {

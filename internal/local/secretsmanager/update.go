@@ -14,6 +14,7 @@ type updateInput struct {
 	KMSKeyID           *string `json:"KmsKeyId"`
 	SecretString       *string
 	SecretBinary       []byte
+	Type               string // as of CreateSecret
 }
 
 func (in *updateInput) check(c *constraints) {
@@ -29,6 +30,9 @@ func (in *updateInput) check(c *constraints) {
 }
 
 func (s *Service) updateSecret(_ context.Context, c *wire.Call, in *updateInput) (*versionName, error) {
+	if in.Type != "" {
+		return nil, noPartners()
+	}
 	val, err := newValue(in.SecretString, in.SecretBinary)
 	if err != nil {
 		return nil, err

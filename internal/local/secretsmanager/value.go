@@ -28,12 +28,13 @@ func (in *putInput) check(c *constraints) {
 		c.given("versionStages."+strconv.Itoa(i+1)+".member", label, 1, maxLabelLength)
 	}
 	c.text("rotationToken", in.RotationToken, minRotationToken, maxRotationToken)
+	c.pattern("rotationToken", in.RotationToken, `^[a-zA-Z0-9\-]+$`)
 }
 
 type putOutput struct {
 	ARN, Name     string
-	VersionID     string `json:"VersionId"`
-	VersionStages []string
+	VersionID     string   `json:"VersionId"`
+	VersionStages []string `json:",omitempty"`
 }
 
 func (s *Service) putSecretValue(_ context.Context, c *wire.Call, in *putInput) (*putOutput, error) {
