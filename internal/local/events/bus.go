@@ -12,7 +12,7 @@ import (
 // ResourceAlreadyExistsException if there is one of that name.
 func (s *Service) CreateBus(name, description string, tags map[string]string) (arn string, err error) {
 	var f faults
-	f.name(name, "name", 256, busNamePattern)
+	f.name(name, "name", maxBusName, busNamePattern)
 	f.length(description, "description", maxDescription)
 	if err := f.refusal(); err != nil {
 		return "", err
@@ -50,6 +50,10 @@ type createBusOutput struct {
 }
 
 func (s *Service) createBus(_ context.Context, _ *wire.Call, in *createBusInput) (*createBusOutput, error) {
+	var f faults
+	if f.tags(in.Tags); len(f) > 0 {
+		return nil, f.refusal()
+	}
 	arn, err := s.CreateBus(in.Name, in.Description, tagMap(in.Tags))
 	return &createBusOutput{EventBusARN: arn, Description: in.Description}, err
 }
@@ -125,7 +129,7 @@ func (s *Service) describeBus(_ context.Context, _ *wire.Call, in *busID) (*busO
 
 type listBusesInput struct {
 	NamePrefix, NextToken string
-	Limit                 int
+	Limit                 *int
 }
 
 type listBusesOutput struct {

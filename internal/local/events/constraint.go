@@ -1,7 +1,10 @@
 package events
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/rekey-go/rekey/internal/local/wire"
@@ -68,6 +71,96 @@ func (f *faults) name(value, path string, limit int, pattern string) {
 // nameLetters are the characters that AWS allows in the names of rules,
 // targets and buses.
 const nameLetters = ".-_ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+
+// A text is what the model says of a member of an input that is a text.
+type text struct {
+	member   string
+	required bool
+	least    int            // characters
+	most     int            // no bound where it is zero
+	pattern  *regexp.Regexp // nil where it may be anything
+}
+
+// texts checks those members of a body that are there, and that those are
+// there that must be.
+func (f *faults) texts(body json.RawMessage, all []text) {
+	var members map[string]json.RawMessage
+	if json.Unmarshal(body, &members) != nil {
+		return // it was decoded before
+	}
+	for _, t := range all {
+		var value *string
+		if json.Unmarshal(members[t.member], &value) != nil {
+			value = nil // it is not there
+		}
+		switch path := strings.ToLower(t.member[:1]) + t.member[1:]; {
+		case value != nil:
+			f.text(*value, path, t)
+		default:
+			f.given(path, t.required)
+		}
+	}
+}
+
+// given notes a member that must be there and is not.
+func (f *faults) given(path string, missing bool) {
+	if missing {
+		*f = append(*f, "Value null at '"+path+"' failed to satisfy constraint: Member must not be null")
+	}
+}
+
+func (f *faults) text(value, path string, t text) {
+	if len(value) < t.least {
+		f.add(value, path, "Member must have length greater than or equal to %d", t.least)
+	}
+	if t.most > 0 {
+		f.length(value, path, t.most)
+	}
+	if t.pattern != nil && !t.pattern.MatchString(value) {
+		pattern := t.pattern.String()
+		f.add(value, path, "Member must satisfy regular expression pattern: %s", pattern[1:len(pattern)-1])
+	}
+}
+
+// tags checks the tags of a rule or bus.
+func (f *faults) tags(tags []tag) {
+	for i, t := range tags {
+		path := fmt.Sprintf("tags.%d.member.", i+1)
+		f.text(t.Key, path+"key", text{least: 1, most: 128})
+		f.length(t.Value, path+"value", 256)
+	}
+}
+
+// The members that several operations have.
+//
+//nolint:gochecknoglobals // a constant table.
+var (
+	ruleLetters = regexp.MustCompile(`^` + namePattern + `$`)
+	busLetters  = regexp.MustCompile(`^` + busNamePattern + `$`)
+	busOrARN    = regexp.MustCompile(`^(arn:aws[\w-]*:events:[a-z]+-[a-z]+-[\w-]+:[0-9]{12}:event-bus\/)?[/\.\-_A-Za-z0-9]+$`)
+
+	onBus     = text{member: "EventBusName", least: 1, most: 1600, pattern: busOrARN}
+	nextToken = text{member: "NextToken", least: 1, most: 2048}
+)
+
+// named is a member that has to name a rule.
+func named(member string) text {
+	return text{member: member, required: true, least: 1, most: maxName, pattern: ruleLetters}
+}
+
+// arnOf is a member that has to be an ARN.
+func arnOf(member string) text { return text{member: member, required: true, least: 1, most: 1600} }
+
+// op is an operation that checks members of its input first.
+func op[In, Out any](access wire.Access, fn func(ctx context.Context, c *wire.Call, in *In) (*Out, error), members ...text) wire.Operation {
+	return wire.Op(access, func(ctx context.Context, c *wire.Call, in *In) (*Out, error) {
+		var f faults
+		if f.texts(c.Input, members); len(f) > 0 {
+			return nil, f.refusal()
+		}
+		return fn(ctx, c, in)
+	})
+}
 
 // refusal is the answer that tells the faults, nil where there are none.
 func (f faults) refusal() error {

@@ -67,6 +67,45 @@ func TestRefusalsReadAsOnAWS(t *testing.T) {
 			rule(sdk.PutRuleInput{Name: new(long + " "), EventPattern: new(rotated)}),
 			`2 validation errors detected: Value '` + long + ` ' at 'name' failed to satisfy constraint: Member must have length less than or equal to 64; Value '` + long + ` ' at 'name' failed to satisfy constraint: Member must satisfy regular expression pattern: [\.\-_A-Za-z0-9]+`,
 		},
+		"a rule without a name": {
+			func() error {
+				_, err := e.DescribeRule(t.Context(), &sdk.DescribeRuleInput{Name: new("")})
+				return err
+			},
+			`2 validation errors detected: Value '' at 'name' failed to satisfy constraint: Member must have length greater than or equal to 1; Value '' at 'name' failed to satisfy constraint: Member must satisfy regular expression pattern: [\.\-_A-Za-z0-9]+`,
+		},
+		"a bus with a space": {
+			func() error {
+				_, err := e.ListRules(t.Context(), &sdk.ListRulesInput{EventBusName: new("a bus")})
+				return err
+			},
+			`1 validation error detected: Value 'a bus' at 'eventBusName' failed to satisfy constraint: Member must satisfy regular expression pattern: (arn:aws[\w-]*:events:[a-z]+-[a-z]+-[\w-]+:[0-9]{12}:event-bus\/)?[/\.\-_A-Za-z0-9]+`,
+		},
+		"a page of no rules": {
+			func() error {
+				_, err := e.ListRules(t.Context(), &sdk.ListRulesInput{Limit: new(int32(0))})
+				return err
+			},
+			`1 validation error detected: Value '0' at 'limit' failed to satisfy constraint: Member must have value greater than or equal to 1`,
+		},
+		"no targets to remove": {
+			func() error {
+				_, err := e.RemoveTargets(t.Context(), &sdk.RemoveTargetsInput{Rule: new("push"), Ids: []string{}})
+				return err
+			},
+			`1 validation error detected: Value '[]' at 'ids' failed to satisfy constraint: Member must have length greater than or equal to 1`,
+		},
+		"a tag without a key": {
+			rule(sdk.PutRuleInput{Name: new("tagged"), EventPattern: new(rotated), Tags: []types.Tag{{Key: new(""), Value: new("x")}}}),
+			`1 validation error detected: Value '' at 'tags.1.member.key' failed to satisfy constraint: Member must have length greater than or equal to 1`,
+		},
+		"tags of nothing": {
+			func() error {
+				_, err := e.TagResource(t.Context(), &sdk.TagResourceInput{ResourceARN: new(""), Tags: []types.Tag{}})
+				return err
+			},
+			`1 validation error detected: Value '' at 'resourceARN' failed to satisfy constraint: Member must have length greater than or equal to 1`,
+		},
 		"a state that is none": {
 			rule(sdk.PutRuleInput{Name: new("r"), EventPattern: new(rotated), State: "ON"}),
 			`1 validation error detected: Value 'ON' at 'state' failed to satisfy constraint: Member must satisfy enum value set: [ENABLED, DISABLED, ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS]`,

@@ -19,6 +19,7 @@ const (
 
 const (
 	maxName        = 64 // of a rule or target
+	maxBusName     = 256
 	maxPattern     = 4096
 	maxSchedule    = 256
 	maxDescription = 512
@@ -185,6 +186,10 @@ type putRuleOutput struct {
 }
 
 func (s *Service) putRule(_ context.Context, _ *wire.Call, in *putRuleInput) (*putRuleOutput, error) {
+	var f faults
+	if f.tags(in.Tags); len(f) > 0 {
+		return nil, f.refusal()
+	}
 	arn, err := s.putRuleTagged(in.Rule, tagMap(in.Tags))
 	return &putRuleOutput{RuleARN: arn}, err
 }
@@ -263,7 +268,7 @@ func (s *Service) setState(id *ruleID, state string) error {
 
 type listRulesInput struct {
 	NamePrefix, EventBusName, NextToken string
-	Limit                               int
+	Limit                               *int
 }
 
 type listRulesOutput struct {
@@ -290,10 +295,15 @@ func (s *Service) listRules(_ context.Context, _ *wire.Call, in *listRulesInput)
 }
 
 // page returns the names of a map that have the prefix, in order, from behind
-// the name that is the token. A limit of zero is AWS's default.
-func page[V any](m map[string]V, prefix, token string, limit int) (names []string, next string, err error) {
-	if limit, err = pageSize(limit); err != nil {
-		return nil, "", err
+// the name that is the token. Without a limit it is AWS's default.
+func page[V any](m map[string]V, prefix, token string, most *int) (names []string, next string, err error) {
+	limit := maxPage
+	if most != nil {
+		limit = *most
+	}
+	var f faults
+	if f.between(limit, "limit", 1, maxPage); len(f) > 0 {
+		return nil, "", f.refusal()
 	}
 	for name := range m {
 		if strings.HasPrefix(name, prefix) && name > token {
@@ -305,14 +315,4 @@ func page[V any](m map[string]V, prefix, token string, limit int) (names []strin
 		names, next = names[:limit], names[limit-1]
 	}
 	return names, next, nil
-}
-
-// pageSize is the limit of a listing, which is AWS's default where it is zero.
-func pageSize(limit int) (int, error) {
-	if limit == 0 {
-		return maxPage, nil
-	}
-	var f faults
-	f.between(limit, "limit", 1, maxPage)
-	return limit, f.refusal()
 }

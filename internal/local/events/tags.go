@@ -73,10 +73,19 @@ type tagInput struct {
 }
 
 func (s *Service) tagResource(_ context.Context, _ *wire.Call, in *tagInput) (*struct{}, error) {
+	var f faults
+	f.given("tags", in.Tags == nil)
+	if f.tags(in.Tags); len(f) > 0 {
+		return nil, f.refusal()
+	}
 	return nil, s.editTags(in.ResourceARN, func(tags map[string]string) { maps.Copy(tags, tagMap(in.Tags)) })
 }
 
 func (s *Service) untagResource(_ context.Context, _ *wire.Call, in *tagInput) (*struct{}, error) {
+	var f faults
+	if f.given("tagKeys", in.TagKeys == nil); len(f) > 0 {
+		return nil, f.refusal()
+	}
 	return nil, s.editTags(in.ResourceARN, func(tags map[string]string) {
 		for _, key := range in.TagKeys {
 			delete(tags, key)

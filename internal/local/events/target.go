@@ -208,6 +208,14 @@ type removeTargetsInput struct {
 }
 
 func (s *Service) removeTargets(_ context.Context, _ *wire.Call, in *removeTargetsInput) (*targetsOutput, error) {
+	var f faults
+	f.count(len(in.IDs), "ids", maxTargetsPut)
+	for i, id := range in.IDs {
+		f.name(id, fmt.Sprintf("ids.%d.member", i+1), maxName, namePattern)
+	}
+	if err := f.refusal(); err != nil {
+		return nil, err
+	}
 	err := s.updateTargets(in.EventBusName, in.Rule, func(have []Target) ([]Target, error) {
 		return slices.DeleteFunc(have, func(t Target) bool { return slices.Contains(in.IDs, t.ID) }), nil
 	})
@@ -216,7 +224,7 @@ func (s *Service) removeTargets(_ context.Context, _ *wire.Call, in *removeTarge
 
 type listTargetsInput struct {
 	Rule, EventBusName, NextToken string
-	Limit                         int
+	Limit                         *int
 }
 
 type listTargetsOutput struct {
@@ -249,7 +257,7 @@ func (s *Service) listTargets(_ context.Context, _ *wire.Call, in *listTargetsIn
 type listRuleNamesInput struct {
 	TargetARN               string `json:"TargetArn"`
 	EventBusName, NextToken string
-	Limit                   int
+	Limit                   *int
 }
 
 type listRuleNamesOutput struct {
