@@ -29,14 +29,15 @@ const modulePath = "github.com/rekey-go/rekey"
 
 // stackFlags are those of everything that is about a stack.
 type stackFlags struct {
-	name, region, profile string
-	yes                   bool
+	name, region, profile, role string
+	yes                         bool
 }
 
 func (f *stackFlags) register(cmd *cobra.Command, what string) {
 	cmd.Flags().StringVar(&f.name, "stack", "", "name of the stack (default rekey-STAGE)")
 	cmd.Flags().StringVar(&f.region, "region", "", "AWS Region (default as the aws CLI has it)")
 	cmd.Flags().StringVar(&f.profile, "profile", "", "profile of the AWS configuration")
+	cmd.Flags().StringVar(&f.role, "role-arn", "", "role with whose rights CloudFormation works, from now on (default the one that the stack has, or your own rights)")
 	cmd.Flags().BoolVarP(&f.yes, "yes", "y", false, what)
 }
 
@@ -54,6 +55,7 @@ func (a *app) target(ctx context.Context, f stackFlags) (aws.Config, *deploy.Sta
 		return cfg, nil, err
 	}
 	s := deploy.NewStack(cfg, cmp.Or(f.name, stack.Name(a.stage)))
+	s.RoleARN = f.role
 	var began time.Time
 	s.Follow = func(e deploy.Event) {
 		if began.IsZero() {
@@ -136,8 +138,11 @@ type deployment struct {
 	cfg        aws.Config
 	stack      *deploy.Stack
 	template   *deploy.Template
-	parameters map[string]string
+	parameters map[string]string // that are given
 	names      []string
+	setting    deploy.Setting
+	source     deploy.Source
+	needed     []string // the CodeURIs of what is made
 	bucket     *deploy.Bucket
 	there      *types.Stack
 	changes    []deploy.Change
@@ -152,7 +157,7 @@ func (a *app) deploy(ctx context.Context, f deployFlags) error {
 	if d.cfg, d.stack, err = a.target(ctx, f.stackFlags); err != nil {
 		return err
 	}
-	for _, step := range []func(context.Context) error{d.settle, d.open, d.recover, d.change} {
+	for _, step := range []func(context.Context) error{d.settle, d.resolve, d.open, d.recover, d.change} {
 		if err := step(ctx); err != nil {
 			return d.explain(err)
 		}
@@ -242,6 +247,32 @@ func (d *deployment) settle(ctx context.Context) (err error) {
 	return nil
 }
 
+// resolve finds out what the template comes to with these parameters, and that
+// all is there which it takes, before anything is made.
+func (d *deployment) resolve(context.Context) error {
+	all, err := d.template.Kept(d.there)
+	if err != nil {
+		return err
+	}
+	maps.Copy(all, d.parameters)
+	const account = "000000000000" // no name of a secret and no condition has it
+	d.setting = deploy.Setting{Parameters: all, Region: d.cfg.Region, Account: account, Stack: d.stack.Name}
+	if d.needed, err = d.template.NeededCodeURIs(d.setting); err != nil {
+		return explainStart(err, upFlags{})
+	}
+	d.source = deploy.Source{Artifacts: d.artifacts}
+	if d.artifacts == "" {
+		here, err := os.Getwd()
+		if err != nil {
+			return err
+		}
+		if d.source, err = deploy.FindSource(here, modulePath); err != nil {
+			return err
+		}
+	}
+	return d.source.Check(d.needed)
+}
+
 // open sees to the bucket for what is uploaded.
 func (d *deployment) open(ctx context.Context) (err error) {
 	if d.bucket, err = deploy.FindBucket(ctx, d.cfg); err != nil {
@@ -272,10 +303,9 @@ func (d *deployment) clear(ctx context.Context) error {
 
 // recover takes over the secrets of a former stack.
 func (d *deployment) recover(ctx context.Context) error {
-	account := "000000000000" // the names of secrets do not have it
-	held, err := d.template.Held(d.parameters, d.cfg.Region, account, d.stack.Name)
+	held, err := d.template.Held(d.setting)
 	if err != nil {
-		return explainStart(err, upFlags{})
+		return err
 	}
 	secrets := deploy.NewSecrets(d.cfg)
 	left, err := secrets.Leftovers(ctx, held)
@@ -347,21 +377,11 @@ func (d *deployment) change(ctx context.Context) error {
 	return d.tell()
 }
 
-// packaged builds and uploads the functions, and returns the template with
-// their places.
+// packaged builds and uploads the functions that are needed, and returns the
+// template with their places.
 func (d *deployment) packaged(ctx context.Context) ([]byte, error) {
-	from := deploy.Source{Artifacts: d.artifacts}
-	if d.artifacts == "" {
-		here, err := os.Getwd()
-		if err != nil {
-			return nil, err
-		}
-		if from, err = deploy.FindSource(here, modulePath); err != nil {
-			return nil, err
-		}
-	}
 	began := time.Now()
-	packages, err := deploy.Build(ctx, from, d.template.CodeURIs())
+	packages, err := deploy.Build(ctx, d.source, d.needed)
 	if err != nil {
 		return nil, err
 	}
@@ -370,6 +390,11 @@ func (d *deployment) packaged(ctx context.Context) ([]byte, error) {
 		return nil, err
 	}
 	d.note("%d packages in s3://%s after %.1f s", len(packages), d.bucket.Name(), time.Since(began).Seconds())
+	for _, uri := range d.template.CodeURIs() {
+		if !slices.Contains(d.needed, uri) {
+			places[uri] = d.bucket.LeftOut(d.stack.Name)
+		}
+	}
 	return d.template.Packaged(places)
 }
 
@@ -476,6 +501,8 @@ func (d *deployment) explain(err error) error {
 	switch {
 	case errors.Is(err, deploy.ErrNoSource):
 		return withCode(exitLocal, err, "run it in a checkout of the module, with Go installed, or name built functions with --artifacts DIR (make build leaves them in dist)")
+	case errors.Is(err, deploy.ErrArtifacts):
+		return withCode(exitLocal, err, "make build leaves all of them in dist; without --artifacts they are built of the source")
 	case errors.Is(err, deploy.ErrFailed):
 		return withCode(exitAWS, err, "the first *_FAILED event above names the resource and AWS's reason; mend it and run rekey deploy again")
 	default:

@@ -28,6 +28,7 @@
 package audit
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -48,6 +49,7 @@ import (
 
 	"github.com/rekey-go/rekey/audit"
 	"github.com/rekey-go/rekey/audit/source"
+	"github.com/rekey-go/rekey/internal/stage"
 	"github.com/rekey-go/rekey/runtime/bulletin"
 	"github.com/rekey-go/rekey/runtime/invalidation"
 )
@@ -81,7 +83,7 @@ type function struct {
 }
 
 // New returns the function. It reads REKEY_BUS, the name of the bus that gets
-// the events, REKEY_STAGE, REKEY_BULLETIN, the table with the leases, and the
+// the events, REKEY_STAGE (dev), REKEY_BULLETIN, the table with the leases, and the
 // following two.
 //
 // REKEY_AUDIT_BUCKET is the bucket with the reports, if there is one. In it,
@@ -109,7 +111,7 @@ func newFunction(cfg aws.Config, getenv func(string) string) (*function, error) 
 		bus:     putEvents(eventbridge.NewFromConfig(cfg).PutEvents),
 		busName: getenv("REKEY_BUS"),
 		span:    day, slice: slice, spare: spare,
-		stage:   getenv("REKEY_STAGE"),
+		stage:   cmp.Or(getenv("REKEY_STAGE"), stage.Default),
 		log:     slog.New(slog.NewJSONHandler(os.Stdout, nil)),
 		metrics: os.Stdout,
 	}

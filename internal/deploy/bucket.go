@@ -136,6 +136,13 @@ func (b *Bucket) Upload(ctx context.Context, prefix string, packages []Package) 
 	return places, group.Wait()
 }
 
+// LeftOut is the place of a package that nobody needs, because a condition of the
+// template leaves its function or layer out. Nothing is there, and nobody else
+// can put anything.
+func (b *Bucket) LeftOut(prefix string) string {
+	return "s3://" + b.name + "/" + prefix + "/left-out.zip"
+}
+
 // UploadTemplate puts a template and returns its URL, as CloudFormation takes
 // it.
 func (b *Bucket) UploadTemplate(ctx context.Context, prefix string, body []byte) (string, error) {

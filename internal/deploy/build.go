@@ -5,10 +5,12 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"debug/elf"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path"
@@ -22,8 +24,13 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// ErrNoSource means that there is nothing to build the functions of.
-var ErrNoSource = errors.New("the functions' source is not here")
+var (
+	// ErrNoSource means that there is nothing to build the functions of.
+	ErrNoSource = errors.New("the functions' source is not here")
+	// ErrArtifacts means that a folder lacks what was to be built already, or
+	// has it for another machine than Lambda's.
+	ErrArtifacts = errors.New("not all that was built is usable")
+)
 
 // bootstrap is what Lambda starts of a function with an OS-only runtime.
 const bootstrap = "bootstrap"
@@ -92,6 +99,54 @@ func unitOf(uri string) unit {
 		return unit{pkg: "cmd/" + layer, file: "layers/" + layer + "/" + entry, entry: entry}
 	}
 	return unit{pkg: uri, file: uri + "/" + bootstrap, entry: bootstrap}
+}
+
+// Check sees whether packages can be made, named by their CodeUri, before any
+// is. The error wraps [ErrNoSource] or [ErrArtifacts], and names each file that
+// is in the way.
+func (s Source) Check(codeURIs []string) error {
+	if s.Artifacts == "" {
+		if _, err := exec.LookPath("go"); err != nil {
+			return fmt.Errorf("%w: there is no go command: %w", ErrNoSource, err)
+		}
+		return nil
+	}
+	var wrong []string
+	for _, uri := range codeURIs {
+		file := unitOf(uri).file
+		if fault := faultOf(filepath.Join(s.Artifacts, filepath.FromSlash(file))); fault != "" {
+			wrong = append(wrong, file+" "+fault)
+		}
+	}
+	if len(wrong) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: in %s, %s", ErrArtifacts, s.Artifacts, strings.Join(wrong, ", "))
+}
+
+// faultOf says why Lambda could not run a program, which may be a script; empty
+// if it can.
+func faultOf(path string) string {
+	file, err := os.Open(path) //nolint:gosec // what is to be deployed.
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "is missing"
+	case err != nil:
+		return "cannot be read: " + err.Error()
+	}
+	defer file.Close() //nolint:errcheck // it was only read.
+	var start [2]byte
+	if _, err := file.ReadAt(start[:], 0); err == nil && string(start[:]) == "#!" {
+		return ""
+	}
+	program, err := elf.NewFile(file)
+	if err != nil {
+		return "is no program for Linux"
+	}
+	if program.Machine != elf.EM_AARCH64 {
+		return "is for " + strings.TrimPrefix(program.Machine.String(), "EM_") + ", not for arm64"
+	}
+	return ""
 }
 
 // Build makes the packages of functions and layers, named by their CodeUri,

@@ -82,7 +82,7 @@ func (s *Stack) Propose(ctx context.Context, p Proposal) (*ChangeSet, error) {
 func (s *Stack) input(there *types.Stack, p Proposal) *cloudformation.CreateChangeSetInput {
 	in := &cloudformation.CreateChangeSetInput{
 		StackName: new(s.ref()), ChangeSetName: new(fmt.Sprintf("rekey-%d", time.Now().UnixNano())), TemplateURL: &p.TemplateURL,
-		ChangeSetType: types.ChangeSetTypeUpdate, Description: new("by rekey deploy"),
+		ChangeSetType: types.ChangeSetTypeUpdate, Description: new("by rekey deploy"), RoleARN: s.role(),
 		Capabilities: []types.Capability{types.CapabilityCapabilityIam, types.CapabilityCapabilityNamedIam, types.CapabilityCapabilityAutoExpand},
 	}
 	fresh := there == nil || there.StackStatus == types.StackStatusReviewInProgress
@@ -181,7 +181,7 @@ func (cs *ChangeSet) Discard(ctx context.Context) error {
 	if err != nil || there == nil || there.StackStatus != types.StackStatusReviewInProgress {
 		return err
 	}
-	if _, err := cs.stack.client.DeleteStack(ctx, &cloudformation.DeleteStackInput{StackName: there.StackId}); err != nil {
+	if _, err := cs.stack.client.DeleteStack(ctx, &cloudformation.DeleteStackInput{StackName: there.StackId, RoleARN: cs.stack.role()}); err != nil {
 		return fmt.Errorf("discarding the stack that was not made: %w", err)
 	}
 	return nil

@@ -3,14 +3,18 @@ package deploy_test
 import (
 	"archive/zip"
 	"bytes"
+	"debug/elf"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
 	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v3"
 
@@ -121,7 +125,7 @@ func TestRetainedHasWhatIsTakenOverAlone(t *testing.T) {
 
 func TestHeldAreTheSecretsByTheirNames(t *testing.T) {
 	t.Parallel()
-	held, err := ownTemplate(t).Held(map[string]string{"Stage": "prod"}, "eu-west-1", "123456789012", "rekey-prod")
+	held, err := ownTemplate(t).Held(deploy.Setting{Parameters: map[string]string{"Stage": "prod"}, Region: "eu-west-1", Account: "123456789012", Stack: "rekey-prod"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -284,4 +288,118 @@ func must(dir string, err error) string {
 		panic(err)
 	}
 	return dir
+}
+
+// TestOnlyWhatIsMadeNeedsAPackage has the conditions of the template leave out
+// functions and the layer.
+func TestOnlyWhatIsMadeNeedsAPackage(t *testing.T) {
+	t.Parallel()
+	sample := []string{"functions/charge/bootstrap", "functions/login/bootstrap", "functions/protected/bootstrap"}
+	const agent = "dist/layers/rekey-agent"
+	tests := map[string]struct {
+		parameters map[string]string
+		out        []string // what is not needed
+	}{
+		"by default the layer is left out": {nil, []string{agent}},
+		"with the layer, all are needed":   {map[string]string{"AgentLayer": "true"}, nil},
+		"without the sample application":   {map[string]string{"SampleApplication": "false"}, append([]string{agent}, sample...)},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			template := ownTemplate(t)
+			needed, err := template.NeededCodeURIs(deploy.Setting{Parameters: tt.parameters})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var out []string
+			for _, uri := range template.CodeURIs() {
+				if !slices.Contains(needed, uri) {
+					out = append(out, uri)
+				}
+			}
+			slices.Sort(out)
+			if diff := cmp.Diff(tt.out, out); diff != "" {
+				t.Errorf("left out (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestParametersThatTheStackHasCount is about those that a deployment is not
+// given: conditions and rules go by them, too.
+func TestParametersThatTheStackHasCount(t *testing.T) {
+	t.Parallel()
+	template, err := deploy.ReadTemplate("t.yaml", []byte(`
+Parameters:
+  Kept: {Type: String, Default: a}
+  Hidden: {Type: String, Default: b, NoEcho: true}
+  Asked: {Type: String, NoEcho: true}
+Resources: {Queue: {Type: AWS::SQS::Queue}}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	there := &types.Stack{}
+	for _, name := range []string{"Kept", "Hidden", "Asked", "Gone"} {
+		there.Parameters = append(there.Parameters, types.Parameter{ParameterKey: &name, ParameterValue: new("****")})
+	}
+	for stack, want := range map[*types.Stack]map[string]string{there: {"Kept": "****", "Asked": "****"}, nil: {}} {
+		got, err := template.Kept(stack)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("parameters (-want +got):\n%s", diff)
+		}
+	}
+}
+
+// TestArtifactsAreLookedAtFirst has programs that Lambda could not run.
+func TestArtifactsAreLookedAtFirst(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for file, machine := range map[string]elf.Machine{"right": elf.EM_AARCH64, "intel": elf.EM_X86_64, "script": 0, "text": 0} {
+		path := filepath.Join(dir, "functions", file, "bootstrap", "bootstrap")
+		program := []byte("some text\n")
+		switch {
+		case machine != 0:
+			program = elfOf(t, machine)
+		case file == "script":
+			program = []byte("#!/bin/sh\n")
+		}
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, program, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tests := map[string]struct{ uri, want string }{
+		"a program for arm64":          {"functions/right/bootstrap", ""},
+		"a script":                     {"functions/script/bootstrap", ""},
+		"one for another machine":      {"functions/intel/bootstrap", "functions/intel/bootstrap/bootstrap is for X86_64, not for arm64"},
+		"no program":                   {"functions/text/bootstrap", "functions/text/bootstrap/bootstrap is no program for Linux"},
+		"nothing":                      {"functions/none/bootstrap", "functions/none/bootstrap/bootstrap is missing"},
+		"the layer, which has no file": {"dist/layers/rekey-agent", "layers/rekey-agent/extensions/rekey-agent is missing"},
+	}
+	for name, tt := range tests {
+		err := deploy.Source{Artifacts: dir}.Check([]string{tt.uri})
+		switch {
+		case tt.want == "" && err != nil:
+			t.Errorf("%s: %v", name, err)
+		case tt.want != "" && (!errors.Is(err, deploy.ErrArtifacts) || !strings.Contains(err.Error(), tt.want)):
+			t.Errorf("%s: %v, want %q", name, err, tt.want)
+		}
+	}
+}
+
+// elfOf is the smallest file that says what machine it is for.
+func elfOf(t *testing.T, machine elf.Machine) []byte {
+	t.Helper()
+	header := elf.Header64{Type: uint16(elf.ET_EXEC), Machine: uint16(machine), Version: uint32(elf.EV_CURRENT), Ehsize: 64}
+	copy(header.Ident[:], elf.ELFMAG)
+	header.Ident[elf.EI_CLASS], header.Ident[elf.EI_DATA], header.Ident[elf.EI_VERSION] = byte(elf.ELFCLASS64), byte(elf.ELFDATA2LSB), byte(elf.EV_CURRENT)
+	var out bytes.Buffer
+	if err := binary.Write(&out, binary.LittleEndian, header); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
 }

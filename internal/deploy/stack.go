@@ -43,6 +43,10 @@ type Stack struct {
 	// Name is the stack's, and ID what tells it from others of that name; empty
 	// until it is there.
 	Name, ID string
+	// RoleARN is the role that CloudFormation takes for what it does to the stack.
+	// If empty, it is the one that the stack was given before, or the caller's own
+	// rights.
+	RoleARN string
 	// Follow is told of events as they happen. If nil, nobody is.
 	Follow func(Event)
 	// Pace is how often the stack is asked for news. If zero, it is two seconds.
@@ -68,6 +72,14 @@ func (s *Stack) Describe(ctx context.Context) (*types.Stack, error) {
 	}
 	s.ID = aws.ToString(out.Stacks[0].StackId)
 	return &out.Stacks[0], nil
+}
+
+// role is the RoleARN of a request.
+func (s *Stack) role() *string {
+	if s.RoleARN == "" {
+		return nil
+	}
+	return &s.RoleARN
 }
 
 func (s *Stack) ref() string {
@@ -193,7 +205,7 @@ func (s *Stack) news(ctx context.Context, tell func(Event)) error {
 // Delete deletes the stack and waits until it is gone. What its template
 // retains stays.
 func (s *Stack) Delete(ctx context.Context) error {
-	if _, err := s.client.DeleteStack(ctx, &cloudformation.DeleteStackInput{StackName: new(s.ref())}); err != nil {
+	if _, err := s.client.DeleteStack(ctx, &cloudformation.DeleteStackInput{StackName: new(s.ref()), RoleARN: s.role()}); err != nil {
 		return fmt.Errorf("deleting the stack %s: %w", s.Name, err)
 	}
 	found, err := s.Settle(ctx)

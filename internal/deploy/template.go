@@ -3,10 +3,13 @@ package deploy
 import (
 	"bytes"
 	"fmt"
+	"iter"
 	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/rekey-go/rekey/internal/local/template"
@@ -33,33 +36,57 @@ func ReadTemplate(file string, body []byte) (*Template, error) {
 
 // CodeURIs are the local ones of functions and layers, each once.
 func (t *Template) CodeURIs() []string {
+	return t.codeURIsOf(func(string) bool { return true })
+}
+
+// NeededCodeURIs are those of [Template.CodeURIs] whose functions and layers the
+// conditions let be made.
+func (t *Template) NeededCodeURIs(s Setting) ([]string, error) {
+	plan, err := t.plan(s)
+	if err != nil {
+		return nil, err
+	}
+	made := map[string]bool{}
+	for _, r := range plan.Resources() {
+		made[r.ID] = true
+	}
+	return t.codeURIsOf(func(id string) bool { return made[id] }), nil
+}
+
+func (t *Template) codeURIsOf(wanted func(id string) bool) []string {
 	var all []string
-	for _, node := range t.code() {
-		if !slices.Contains(all, node.Value) {
+	for id, node := range t.code() {
+		if wanted(id) && !slices.Contains(all, node.Value) {
 			all = append(all, node.Value)
 		}
 	}
 	return all
 }
 
-// code are the nodes with local code.
-func (t *Template) code() []*yaml.Node {
-	var nodes []*yaml.Node
-	for _, r := range entries(entry(t.root.Content[0], "Resources")) {
-		kind := entry(r, "Type")
-		if kind == nil {
-			continue
-		}
-		property := map[string]string{"AWS::Serverless::Function": "CodeUri", "AWS::Serverless::LayerVersion": "ContentUri"}[kind.Value]
-		uri := entry(entry(r, "Properties"), property)
-		if uri == nil || uri.Kind != yaml.ScalarNode {
-			continue
-		}
-		if !strings.Contains(uri.Value, "://") {
-			nodes = append(nodes, uri)
+// code goes through the nodes with local code, by logical id.
+func (t *Template) code() iter.Seq2[string, *yaml.Node] {
+	return func(yield func(string, *yaml.Node) bool) {
+		resources := entry(t.root.Content[0], "Resources")
+		for i := 0; resources != nil && i+1 < len(resources.Content); i += 2 {
+			uri := codeOf(resources.Content[i+1])
+			if uri != nil && !strings.Contains(uri.Value, "://") && !yield(resources.Content[i].Value, uri) {
+				return
+			}
 		}
 	}
-	return nodes
+}
+
+// codeOf is the node that says where a function or a layer has its code, or nil.
+func codeOf(r *yaml.Node) *yaml.Node {
+	kind := entry(r, "Type")
+	if kind == nil {
+		return nil
+	}
+	property := map[string]string{"AWS::Serverless::Function": "CodeUri", "AWS::Serverless::LayerVersion": "ContentUri"}[kind.Value]
+	if uri := entry(entry(r, "Properties"), property); uri != nil && uri.Kind == yaml.ScalarNode {
+		return uri
+	}
+	return nil
 }
 
 // Packaged is the template with the place of each package in S3. Aliases,
@@ -196,13 +223,49 @@ const (
 	bucketType = "AWS::S3::Bucket"
 )
 
-// Held are the secrets and keys that the template retains.
-func (t *Template) Held(parameters map[string]string, region, account, stack string) ([]Held, error) {
+// A Setting is what the template is deployed with: its parameters, those that
+// the stack keeps included, and where.
+type Setting struct {
+	Parameters             map[string]string
+	Region, Account, Stack string
+}
+
+// Kept are the values of parameters that a stack has, without those that the
+// template does not take any more. CloudFormation does not tell the values of
+// parameters with NoEcho, so these are left to their defaults.
+func (t *Template) Kept(there *types.Stack) (map[string]string, error) {
+	kept := map[string]string{}
+	if there == nil {
+		return kept, nil
+	}
+	takes, err := t.parameters()
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range there.Parameters {
+		name := aws.ToString(p.ParameterKey)
+		at := slices.IndexFunc(takes, func(one template.Parameter) bool { return one.Name == name })
+		if at < 0 || takes[at].NoEcho && takes[at].Default != nil {
+			continue
+		}
+		kept[name] = aws.ToString(p.ParameterValue)
+	}
+	return kept, nil
+}
+
+// plan evaluates the template. The error is one of the template, or of
+// parameters that break one of its rules.
+func (t *Template) plan(s Setting) (*template.Plan, error) {
 	parsed, err := template.Parse(t.file, t.body)
 	if err != nil {
 		return nil, err
 	}
-	plan, err := parsed.Plan(template.Inputs{Parameters: parameters, Region: region, Account: account, StackName: stack})
+	return parsed.Plan(template.Inputs{Parameters: s.Parameters, Region: s.Region, Account: s.Account, StackName: s.Stack})
+}
+
+// Held are the secrets and keys that the template retains.
+func (t *Template) Held(s Setting) ([]Held, error) {
+	plan, err := t.plan(s)
 	if err != nil {
 		return nil, err
 	}
@@ -217,14 +280,18 @@ func (t *Template) Held(parameters map[string]string, region, account, stack str
 
 // Parameters are the names of those that the template takes.
 func (t *Template) Parameters() ([]string, error) {
-	parsed, err := template.Parse(t.file, t.body)
-	if err != nil {
-		return nil, err
-	}
-	all, err := parsed.Parameters()
+	all, err := t.parameters()
 	names := make([]string, 0, len(all))
 	for _, p := range all {
 		names = append(names, p.Name)
 	}
 	return names, err
+}
+
+func (t *Template) parameters() ([]template.Parameter, error) {
+	parsed, err := template.Parse(t.file, t.body)
+	if err != nil {
+		return nil, err
+	}
+	return parsed.Parameters()
 }

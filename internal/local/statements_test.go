@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -46,13 +47,21 @@ func without(key string) change { return func(c *call) { delete(c.keys, key) } }
 // whole is the system's template with a network, on the engine.
 func whole(t *testing.T) *Engine {
 	t.Helper()
+	return wholeWith(t, nil)
+}
+
+// wholeWith is whole with more parameters.
+func wholeWith(t *testing.T, more map[string]string) *Engine {
+	t.Helper()
+	parameters := map[string]string{"SubnetIds": "subnet-1,subnet-2", "VpcId": "vpc-1", "VpcEndpoints": "true", "RouteTableIds": "rtb-1", "AlertEmail": "a@example.com"}
+	maps.Copy(parameters, more)
 	text, err := os.ReadFile("../../template.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
 	e, err := Start(t.Context(), Options{
 		Template: text, TemplateFile: "template.yaml",
-		Parameters: map[string]string{"SubnetIds": "subnet-1,subnet-2", "VpcId": "vpc-1", "VpcEndpoints": "true", "RouteTableIds": "rtb-1", "AlertEmail": "a@example.com"},
+		Parameters: parameters,
 		Command:    func(string) ([]string, error) { return []string{"/bin/true"}, nil },
 	})
 	if err != nil {
@@ -181,6 +190,40 @@ func TestEachStatementAllowsWhatItIsForAndNoMore(t *testing.T) {
 	}
 }
 
+// TestTheSampleApplicationCanBeLeftOut asks for what of it is anywhere: routes,
+// rules, roles, and mentions in the policies of others.
+func TestTheSampleApplicationCanBeLeftOut(t *testing.T) {
+	t.Parallel()
+	const sample = `(?i)\b(protected|login|charge)`
+	for value, want := range map[string]bool{"true": true, "false": false} {
+		j := &judge{wholeWith(t, map[string]string{"SampleApplication": value}), nil}
+		found := map[string]bool{}
+		for _, r := range j.main.plan.Resources() {
+			if regexp.MustCompile(sample).MatchString(r.ID) {
+				found["a resource"] = true
+			}
+			for property, text := range j.main.plan.Values(r.ID).Texts() {
+				if regexp.MustCompile(`dev-(protected|login|charge)\b`).MatchString(text) && property != "FunctionName" {
+					found["a mention"] = true
+				}
+			}
+		}
+		for _, r := range j.main.routes {
+			if regexp.MustCompile(sample).MatchString(r.owner) {
+				found["a route"] = true
+			}
+		}
+		for _, what := range []string{"a resource", "a mention", "a route"} {
+			if found[what] != want {
+				t.Errorf("SampleApplication=%s: there is %s of the sample: %v", value, what, found[what])
+			}
+		}
+		if !strings.HasPrefix(j.Function("Admin"), "arn:") || (j.Function("Login") != "") != want {
+			t.Errorf("SampleApplication=%s: the function Login is %q", value, j.Function("Login"))
+		}
+	}
+}
+
 // TestFunctionsAreInvokedForWhatTheyAreFor holds the functions' own policies to
 // whom they let in, and for what.
 func TestFunctionsAreInvokedForWhatTheyAreFor(t *testing.T) {
@@ -210,6 +253,9 @@ func TestFunctionsAreInvokedForWhatTheyAreFor(t *testing.T) {
 				t.Errorf("%s may be invoked by %s", id, service)
 			}
 		}
+	}
+	if !j.Lambda.Allows(j.Function("Audit"), eventsService, rule("dev-audit-deployed")) {
+		t.Error("Audit is not to be invoked when a deployment has ended")
 	}
 }
 

@@ -257,6 +257,8 @@ func (p *Plan) holds(node *yaml.Node) (bool, error) {
 		return !holds, err
 	case ok && (name == "Fn::And" || name == "Fn::Or"):
 		return p.all(arg, name == "Fn::And")
+	case ok && (name == "Fn::Contains" || name == "Fn::EachMemberEquals" || name == "Fn::EachMemberIn"):
+		return p.members(name, arg)
 	default:
 		return false, p.template.errorf(node, "use Equals, And, Or, Not or Condition", "not a condition")
 	}

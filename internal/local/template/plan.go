@@ -53,7 +53,8 @@ type made struct {
 	attributes map[string]string
 }
 
-// Plan evaluates parameters and conditions.
+// Plan evaluates parameters and conditions. Parameters that break a rule of the
+// template are an error.
 func (t *Template) Plan(in Inputs) (*Plan, error) {
 	p := &Plan{
 		template: t,
@@ -66,6 +67,9 @@ func (t *Template) Plan(in Inputs) (*Plan, error) {
 		made:  map[string]made{},
 	}
 	if err := p.setParameters(in.Parameters, in.Defaults); err != nil {
+		return nil, err
+	}
+	if err := p.keepRules(); err != nil {
 		return nil, err
 	}
 	return p, p.order()

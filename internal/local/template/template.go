@@ -1,5 +1,6 @@
 // Package template reads an AWS SAM or CloudFormation template and evaluates
-// it: parameters, mappings, conditions, Globals and the intrinsic functions.
+// it: parameters, mappings, conditions, rules, Globals and the intrinsic
+// functions.
 //
 // [Parse] checks the form and every reference of the whole template. A [Plan]
 // is the template with the values of its parameters: the resources whose
@@ -41,6 +42,7 @@ type Template struct {
 	parameters section
 	mappings   section
 	conditions section
+	rules      section
 	globals    *yaml.Node // Globals.Function, or nil
 	resources  section
 	outputs    section
@@ -79,7 +81,7 @@ func Parse(file string, data []byte) (*Template, error) {
 
 func (t *Template) readSections(root *yaml.Node) error {
 	sections := map[string]*section{
-		"Parameters": &t.parameters, "Mappings": &t.mappings, "Conditions": &t.conditions,
+		"Parameters": &t.parameters, "Mappings": &t.mappings, "Conditions": &t.conditions, "Rules": &t.rules,
 		"Resources": &t.resources, "Outputs": &t.outputs,
 	}
 	for key, value := range pairs(root) {
@@ -141,9 +143,11 @@ func (t *Template) check() error {
 		}
 	}
 	if t.globals != nil {
-		return t.checkReferences(t.globals)
+		if err := t.checkReferences(t.globals); err != nil {
+			return err
+		}
 	}
-	return nil
+	return t.checkRules()
 }
 
 // checkNoValue refuses a secret whose value stands in the template: a file

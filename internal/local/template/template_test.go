@@ -156,6 +156,17 @@ func TestFaultsNameTheirPlace(t *testing.T) {
 		"a parameter without a value": {
 			text: head + "Parameters:\n  P: {Type: String}\n", want: `t.yaml:7:3: parameter "P" has no default and no value`,
 		},
+		"a rule with a function of conditions": {
+			text: head + "Rules:\n  R:\n    Assertions:\n      - Assert: !Equals [!Join [\"\", [a]], a]\n",
+			want: "t.yaml:9:26: a rule cannot use Fn::Join", hint: "Fn::EachMemberEquals",
+		},
+		"a rule about what is no parameter": {
+			text: head + "Rules:\n  R:\n    Assertions: [{Assert: !Equals [!Ref S, a]}]\n",
+			want: `t.yaml:8:36: there is no parameter "S"`,
+		},
+		"a rule that asserts nothing": {
+			text: head + "Rules:\n  R: {RuleCondition: !Equals [a, b]}\n", want: `t.yaml:7:3: rule "R" asserts nothing`,
+		},
 		"no YAML":     {text: "Resources: [", want: "t.yaml:1:1: did not find expected node content"},
 		"no mapping":  {text: "- a\n", want: "t.yaml:1:1: not a template: the file is no YAML mapping"},
 		"no resource": {text: "Parameters: {}\n", want: "t.yaml:1:1: the template has no resources"},
@@ -180,6 +191,61 @@ func TestFaultsNameTheirPlace(t *testing.T) {
 			}
 			if fault.Hint == "" || !strings.Contains(fault.Hint, tt.hint) {
 				t.Errorf("hint %q does not hold %q", fault.Hint, tt.hint)
+			}
+		})
+	}
+}
+
+// TestRulesHoldTheParameters has rules as CloudFormation takes them.
+func TestRulesHoldTheParameters(t *testing.T) {
+	t.Parallel()
+	const text = `
+Parameters:
+  Vpc: {Type: String, Default: ""}
+  Subnets: {Type: CommaDelimitedList, Default: ""}
+  Size: {Type: String, Default: small}
+Rules:
+  VpcHasSubnets:
+    RuleCondition: !Not [!Equals [!Ref Vpc, ""]]
+    Assertions:
+      - Assert: !Not [{"Fn::EachMemberEquals": [!Ref Subnets, ""]}]
+        AssertDescription: Vpc needs Subnets
+  Sizes:
+    Assertions:
+      - Assert: {"Fn::Contains": [[small, large], !Ref Size]}
+      - Assert: !Or [!Equals [!Ref Size, small], {"Fn::EachMemberIn": [!Ref Subnets, [s-1, s-2]]}]
+        AssertDescription: these subnets are too small
+  AsksTheAccount:
+    Assertions:
+      - Assert: {"Fn::EachMemberIn": [{"Fn::ValueOfAll": ["AWS::EC2::Subnet::Id", VpcId]}, {"Fn::RefAll": "AWS::EC2::VPC::Id"}]}
+Resources:
+  Queue: {Type: AWS::SQS::Queue}
+`
+	tests := map[string]struct {
+		parameters map[string]string
+		want       string // empty if they go together
+	}{
+		"nothing is given":                {},
+		"what belongs together is":        {parameters: map[string]string{"Vpc": "v", "Subnets": "s-9"}},
+		"one is missing":                  {map[string]string{"Vpc": "v"}, "t.yaml:10:9: the parameters break the rule VpcHasSubnets: Vpc needs Subnets"},
+		"a text that is not in a list":    {map[string]string{"Size": "huge"}, "t.yaml:14:9: the parameters break the rule Sizes: an assertion does not hold"},
+		"a member that is not in a list":  {map[string]string{"Size": "large", "Subnets": "s-1,s-9"}, "t.yaml:15:9: the parameters break the rule Sizes: these subnets are too small"},
+		"all members that are in a list":  {parameters: map[string]string{"Size": "large", "Subnets": "s-2,s-1"}},
+		"a list without members is in it": {parameters: map[string]string{"Size": "large"}},
+	}
+	tmpl, err := template.Parse("t.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := ""
+			if _, err := tmpl.Plan(template.Inputs{Parameters: tt.parameters}); err != nil {
+				got = err.Error()
+			}
+			if got != tt.want {
+				t.Errorf("got  %s\nwant %s", got, tt.want)
 			}
 		})
 	}
