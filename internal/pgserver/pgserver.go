@@ -23,6 +23,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/rekey-go/rekey/internal/child"
 )
@@ -158,16 +159,66 @@ func (s *Server) secure(rules string) error {
 	)
 }
 
-// launch starts the server process and waits until it is ready, which its own
+// errInUse means that another server has the data.
+var errInUse = errors.New("another server has its data")
+
+// launch starts the server. Where its starter was killed and is started again
+// at once, the server of before may not have ended yet: it is waited for.
+func (s *Server) launch(ctx context.Context, bin string, port int, settings map[string]string) error {
+	err := s.try(ctx, bin, port, settings)
+	if errors.Is(err, errInUse) && s.awaitFree(ctx) {
+		err = s.try(ctx, bin, port, settings)
+	}
+	return err
+}
+
+// freeWait is how long a server may take to end in order.
+const freeWait = 20 * time.Second
+
+// awaitFree waits until no server has the data, and reports whether that is so.
+func (s *Server) awaitFree(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, freeWait)
+	defer cancel()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for s.inUse() {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-tick.C:
+		}
+	}
+	return true
+}
+
+// inUse reports whether the process that the status file names is there.
+func (s *Server) inUse() bool {
+	status, err := os.ReadFile(s.statusFile())
+	if err != nil {
+		return false
+	}
+	line, _, _ := strings.Cut(string(status), "\n")
+	pid, err := strconv.Atoi(line)
+	if err != nil {
+		return false
+	}
+	process, err := os.FindProcess(pid)
+	return err == nil && !errors.Is(process.Signal(syscall.Signal(0)), os.ErrProcessDone)
+}
+
+// statusFile is where the server says how far it is.
+func (s *Server) statusFile() string { return s.folder.Path("data/postmaster.pid") }
+
+// try starts the server process and waits until it is ready, which its own
 // status file says.
-func (s *Server) launch(ctx context.Context, bin string, port int, settings map[string]string) (err error) {
+func (s *Server) try(ctx context.Context, bin string, port int, settings map[string]string) (err error) {
 	s.Port = port
 	cmd := exec.Command(filepath.Join(bin, "postgres"), s.arguments(settings)...) //nolint:gosec,noctx // the binary that Find found; Close ends it, not a context.
 	if s.process, err = s.folder.Start(cmd, syscall.SIGINT); err != nil {
 		return fmt.Errorf("starting postgres: %w", err)
 	}
 	err = s.process.Await(ctx, func() bool {
-		status, _ := os.ReadFile(s.folder.Path("data/postmaster.pid")) // not there yet
+		status, _ := os.ReadFile(s.statusFile()) // not there yet
 		return strings.Contains(string(status), "ready") && strings.HasPrefix(string(status), strconv.Itoa(s.process.Pid())+"\n")
 	})
 	switch {
@@ -177,6 +228,8 @@ func (s *Server) launch(ctx context.Context, bin string, port int, settings map[
 		return errors.Join(err, s.stop())
 	case strings.Contains(s.Log(), "Address already in use"):
 		return fmt.Errorf("port %d: %w", s.Port, child.ErrPortTaken)
+	case strings.Contains(s.Log(), `lock file "postmaster.pid" already exists`):
+		return fmt.Errorf("starting postgres: %w: %s", errInUse, child.Why(s.Log()))
 	}
 	return fmt.Errorf("starting postgres: %w: %s", err, child.Why(s.Log()))
 }

@@ -1,12 +1,16 @@
 package pgserver_test
 
 import (
+	"context"
 	"errors"
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -63,16 +67,7 @@ func loginWithoutTLS(t *testing.T, s *pgserver.Server, password string) error {
 
 func TestKeepsItsDataInAFolder(t *testing.T) {
 	t.Parallel()
-	// Not t.TempDir: the server's account may not enter that as root's child.
-	dir, err := os.MkdirTemp("", "rekey-pg-test-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	opts := pgserver.Options{Dir: filepath.Join(dir, "pg")}
+	opts := pgserver.Options{Dir: filepath.Join(reachable(t), "pg")}
 	first, err := pgserver.Start(t.Context(), opts)
 	if errors.Is(err, pgserver.ErrNotFound) {
 		childtest.Missing(t, err, pgserver.InstallHint)
@@ -89,6 +84,65 @@ func TestKeepsItsDataInAFolder(t *testing.T) {
 		t.Error("the superuser's password changed")
 	}
 	pgtest.Exec(t, second, "kept", "SELECT 1")
+}
+
+// TestAServerOfBeforeThatStillEndsIsWaitedFor has the server of before wait for
+// a session to end, as one may take its time whose starter was killed.
+func TestAServerOfBeforeThatStillEndsIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	dir := reachable(t)
+	opts := pgserver.Options{Dir: filepath.Join(dir, "pg")}
+	first := pgtest.Start(t, opts)
+	session, err := pgtest.Login(t, first, first.User, first.Password, "postgres")
+	if err != nil {
+		t.Fatal(err)
+	}
+	status, err := os.ReadFile(filepath.Join(opts.Dir, "data", "postmaster.pid"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(strings.SplitN(string(status), "\n", 2)[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	process, err := os.FindProcess(pid)
+	if err == nil {
+		err = process.Signal(syscall.SIGTERM) // which lets sessions end by themselves
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		refused := func() bool {
+			log, _ := os.ReadFile(filepath.Join(opts.Dir, "log"))
+			return strings.Contains(string(log), "lock file")
+		}
+		for tick := time.NewTicker(time.Millisecond); !refused() && t.Context().Err() == nil; <-tick.C {
+		}
+		_ = session.Close(context.Background())
+	}()
+	second, err := pgserver.Start(t.Context(), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := second.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// reachable is a folder that the server's account may enter; as root's child
+// it could not enter t.TempDir.
+func reachable(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "rekey-pg-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }
 
 func TestATakenPortIsNamed(t *testing.T) {
