@@ -125,15 +125,15 @@ func spentBy(b *testing.B, pid int) time.Duration {
 	}
 	_, after, _ := strings.Cut(string(stat), ") ")
 	fields := strings.Fields(after)
-	var ticks time.Duration
+	ticks := 0
 	for _, i := range []int{user, system} {
 		n, err := strconv.Atoi(fields[i])
 		if err != nil {
 			b.Fatal(err)
 		}
-		ticks += time.Duration(n)
+		ticks += n
 	}
-	return ticks * tick
+	return time.Duration(ticks) * tick
 }
 
 // call makes a call, and returns its status.

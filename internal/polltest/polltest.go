@@ -19,13 +19,15 @@ const (
 	patience = time.Minute
 )
 
+// A Test is one that can be ended: a [testing.T], or the state of a test script.
+type Test interface {
+	Fatalf(format string, args ...any)
+}
+
 // Until returns as soon as holds does with true, which it is asked at once and then
 // again and again. After a minute it ends the test, with what did not come to hold:
-// a clause such as "the key is revoked". A [testing.TB] is a T, and so is the state
-// of a test script.
-func Until(t interface {
-	Fatalf(format string, args ...any)
-}, what string, holds func() bool) {
+// a clause such as "the key is revoked".
+func Until(t Test, what string, holds func() bool) {
 	if tb, ok := t.(testing.TB); ok {
 		tb.Helper()
 	}
