@@ -118,13 +118,18 @@ func TestNoCommandFailsWhilePasswordsRotate(t *testing.T) {
 	for name, rotate := range rotations {
 		t.Run(name, func(t *testing.T) {
 			c := on(t, s, strings.ReplaceAll(name, " ", "_"))
-			rdb := c.open(t, func(o *redis.Options) {
-				o.PoolSize = clients
-				o.ConnMaxLifetime = 5 * time.Millisecond // so that some commands log in, and others do not
+			rdb := c.open(t, func(o *redis.Options) { o.PoolSize = clients })
+			var begun atomic.Int64
+			l := stagetest.NewLoad(t, clients, func() error {
+				if begun.Add(1)%clients > 0 {
+					return rdb.Incr(t.Context(), "n").Err()
+				}
+				fresh := redis.NewClient(&redis.Options{Addr: c.server.Addr(), Dialer: c.dialer.DialContext}) // which logs in
+				defer func() { _ = fresh.Close() }()
+				return fresh.Incr(t.Context(), "n").Err()
 			})
-			l := stagetest.NewLoad(t, clients, func() error { return rdb.Incr(t.Context(), "n").Err() })
 			for n := 2; n < 2+turns && !t.Failed(); n++ {
-				rotate(t, c, n, func() { l.DuringLogin(&c.dials) })
+				rotate(t, c, n, l.During)
 			}
 			commands, failed := l.Stop()
 			t.Logf("%d rotations: %d commands, %d failed, %d logins", turns, commands, failed, c.dials.Load())

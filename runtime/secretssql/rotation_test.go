@@ -231,13 +231,23 @@ func TestRotations(t *testing.T) {
 func noQueryFails(t *testing.T, d *database, rotate func(*testing.T, *database, int, phase)) {
 	const clients, turns = 6, 5
 	d.SetMaxIdleConns(clients)
-	d.SetConnMaxLifetime(5 * time.Millisecond) // so that some queries log in, and others do not
+	var begun atomic.Int64
 	l := stagetest.NewLoad(t, clients, func() error {
 		var one int
-		return d.QueryRowContext(t.Context(), "SELECT 1").Scan(&one)
+		if begun.Add(1)%clients > 0 {
+			return d.QueryRowContext(t.Context(), "SELECT 1").Scan(&one)
+		}
+		conn, err := d.Conn(t.Context())
+		if err != nil {
+			return err
+		}
+		defer func() { _ = conn.Close() }()
+		err = conn.QueryRowContext(t.Context(), "SELECT 1").Scan(&one)
+		_ = conn.Raw(func(any) error { return driver.ErrBadConn }) // it is closed, and the next query logs in
+		return err
 	})
 	for n := 2; n < 2+turns && !t.Failed(); n++ {
-		rotate(t, d, n, func() { l.DuringLogin(d.logins) })
+		rotate(t, d, n, l.During)
 	}
 	queries, failed := l.Stop()
 	t.Logf("%d rotations: %d queries, %d failed, %d logins", turns, queries, failed, d.logins.Load())

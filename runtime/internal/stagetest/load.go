@@ -57,15 +57,6 @@ func (l *Load) During() {
 	}
 }
 
-// DuringLogin waits as During does, until there was a login meanwhile: what counts
-// them has to be counted up before each.
-func (l *Load) DuringLogin(logins *atomic.Int64) {
-	from := logins.Load()
-	for l.During(); logins.Load() == from && !l.tb.Failed(); {
-		l.During()
-	}
-}
-
 // Stop ends it, and returns how many calls there were and how many failed.
 func (l *Load) Stop() (calls, failed int64) {
 	l.once.Do(func() { close(l.stop) })
