@@ -118,6 +118,9 @@ func TestStacksAreRefused(t *testing.T) {
 		"a stack that is there":  {cloudformation.CreateStackInput{StackName: new("main"), TemplateBody: &body}, "AlreadyExistsException: Stack [main] already exists"},
 		"two ends of a failure":  {cloudformation.CreateStackInput{StackName: new("two"), TemplateBody: &body, OnFailure: types.OnFailureDelete, DisableRollback: new(true)}, "either DisableRollback or OnFailure, but not both"},
 		"a template that is bad": {cloudformation.CreateStackInput{StackName: new("two"), TemplateBody: new("Resources: {A: {Type: AWS::SQS::Queue, Properties: {QueueName: !Ref B}}}")}, "ValidationError"},
+		"a name with a slash":    {cloudformation.CreateStackInput{StackName: new("../two"), TemplateBody: &body}, "1 validation error detected: Value '../two' at 'stackName' failed to satisfy constraint: Member must satisfy regular expression pattern: [a-zA-Z][-a-zA-Z0-9]*"},
+		"no name":                {cloudformation.CreateStackInput{StackName: new(""), TemplateBody: &body}, "Value '' at 'stackName' failed to satisfy constraint: Member must have length greater than or equal to 1"},
+		"a name that is long":    {cloudformation.CreateStackInput{StackName: new(strings.Repeat("n", 129)), TemplateBody: &body}, "Member must have length less than or equal to 128"},
 		"a stack policy":         {cloudformation.CreateStackInput{StackName: new("two"), TemplateBody: &body, StackPolicyBody: new("{}")}, "does not have StackPolicyBody"},
 		"a template too long":    {cloudformation.CreateStackInput{StackName: new("two"), TemplateBody: new(body + strings.Repeat("#", 51200))}, "length less than or equal to 51200"},
 	}

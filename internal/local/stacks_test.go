@@ -247,6 +247,7 @@ func TestChangeSetsAreRefused(t *testing.T) {
 		in   *cloudformation.CreateChangeSetInput
 		want string
 	}{
+		"a name with a space":        {create("a stack", secretTemplate("x", "")), "1 validation error detected: Value 'a stack' at 'stackName' failed to satisfy constraint: Member must satisfy regular expression pattern: [a-zA-Z][-a-zA-Z0-9]*|arn:[-a-zA-Z0-9:/._+]*"},
 		"an update of nothing":       {update("none", secretTemplate("x", "")), "Stack with id none does not exist"},
 		"a stack that is there":      {create("main", secretTemplate("x", "")), "Stack [main] already exists"},
 		"no capability":              {create("two", function), "Requires capabilities : [CAPABILITY_AUTO_EXPAND]"},

@@ -42,8 +42,11 @@ type change struct {
 
 func (s *Service) createChangeSet(f form) (any, error) {
 	name, kind := f["ChangeSetName"], f["ChangeSetType"]
-	if f["StackName"] == "" || name == "" {
-		return nil, invalid("StackName and ChangeSetName are required")
+	if err := f.name("StackName", "stackName", nameOrARNPattern); err != nil {
+		return nil, err
+	}
+	if err := f.name("ChangeSetName", "changeSetName", namePattern); err != nil {
+		return nil, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

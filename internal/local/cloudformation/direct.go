@@ -19,6 +19,9 @@ const (
 // provider and older tools do.
 func (s *Service) createStack(f form) (any, error) {
 	name := f["StackName"]
+	if err := f.name("StackName", "stackName", namePattern); err != nil {
+		return nil, err
+	}
 	onFailure, err := f.onFailure()
 	if err != nil {
 		return nil, err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -212,6 +213,33 @@ func (s *Service) template(f form, st *stack) ([]byte, error) {
 
 // A form is a Query request's members, flattened.
 type form map[string]string
+
+// The patterns of names, as AWS quotes them.
+const (
+	namePattern      = `[a-zA-Z][-a-zA-Z0-9]*`
+	nameOrARNPattern = namePattern + `|arn:[-a-zA-Z0-9:/._+]*`
+	maxName          = 128
+)
+
+// name checks the name of something that is to be made, the member at a path
+// such as "stackName".
+func (f form) name(member, path, pattern string) error {
+	value, given := f[member]
+	constraint := ""
+	switch {
+	case !given:
+		return invalid("1 validation error detected: Value null at '%s' failed to satisfy constraint: Member must not be null", path)
+	case value == "":
+		constraint = "Member must have length greater than or equal to 1"
+	case !regexp.MustCompile(`^(` + pattern + `)$`).MatchString(value):
+		constraint = "Member must satisfy regular expression pattern: " + pattern
+	case len(value) > maxName && !strings.HasPrefix(value, "arn:"):
+		constraint = fmt.Sprintf("Member must have length less than or equal to %d", maxName)
+	default:
+		return nil
+	}
+	return invalid("1 validation error detected: Value '%s' at '%s' failed to satisfy constraint: %s", value, path, constraint)
+}
 
 // list are the entries of a list of structures: "Parameters.member.1.Name".
 func (f form) list(name string) []form {
