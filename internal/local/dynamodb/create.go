@@ -234,7 +234,7 @@ func errNoTable(name string) error {
 
 type listInput struct {
 	ExclusiveStartTableName string
-	Limit                   int
+	Limit                   *int
 }
 
 type listOutput struct {
@@ -243,12 +243,19 @@ type listOutput struct {
 }
 
 func (s *Service) listTables(_ context.Context, _ *wire.Call, in *listInput) (*listOutput, error) {
+	const most = 100
+	limit := most
+	if in.Limit != nil {
+		limit = *in.Limit
+	}
+	switch {
+	case limit < 1:
+		return nil, validationf("1 validation error detected: Value '%d' at 'limit' failed to satisfy constraint: Member must have value greater than or equal to 1", limit)
+	case limit > most:
+		return nil, validationf("1 validation error detected: Value '%d' at 'limit' failed to satisfy constraint: Member must have value less than or equal to %d", limit, most)
+	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	limit := in.Limit
-	if limit < 1 || limit > 100 {
-		limit = 100
-	}
 	names := slices.Sorted(maps.Keys(s.tables))
 	names = slices.DeleteFunc(names, func(name string) bool { return name <= in.ExclusiveStartTableName })
 	out := &listOutput{TableNames: append([]string{}, names[:min(limit, len(names))]...)}

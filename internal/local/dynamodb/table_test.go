@@ -3,6 +3,7 @@ package dynamodb_test
 import (
 	"errors"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -41,6 +42,11 @@ func TestATableFromMakingToDeleting(t *testing.T) {
 	tags, err := e.ListTagsOfResource(t.Context(), &sdk.ListTagsOfResourceInput{ResourceArn: &arn})
 	if err != nil || len(tags.Tags) != 1 || *tags.Tags[0].Value != "b" {
 		t.Errorf("tags: %v, error %v", tags, err)
+	}
+	for _, limit := range []int32{0, 101} {
+		if _, err := e.ListTables(t.Context(), &sdk.ListTablesInput{Limit: &limit}); err == nil || !strings.Contains(err.Error(), "at 'limit' failed to satisfy constraint") {
+			t.Errorf("a page of %d tables: %v, want a refusal", limit, err)
+		}
 	}
 	list, err := e.ListTables(t.Context(), &sdk.ListTablesInput{})
 	if err != nil {

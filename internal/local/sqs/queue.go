@@ -173,7 +173,7 @@ func (s *Service) getQueueURL(_ context.Context, c *wire.Call, in *queueInput) (
 
 type listInput struct {
 	QueueNamePrefix, NextToken string
-	MaxResults                 int
+	MaxResults                 *int
 }
 
 type listOutput struct {
@@ -181,7 +181,16 @@ type listOutput struct {
 	NextToken string   `json:",omitempty"`
 }
 
+// maxListed is how many queues one answer tells.
+const maxListed = 1000
+
 func (s *Service) listQueues(_ context.Context, _ *wire.Call, in *listInput) (*listOutput, error) {
+	most := maxListed
+	if in.MaxResults != nil {
+		if most = *in.MaxResults; most < 1 || most > maxListed {
+			return nil, invalidParameter("Value %d for parameter MaxResults is invalid. Reason: MaxResults must be an integer between 1 and %d.", most, maxListed)
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	names := slices.Sorted(maps.Keys(s.queues))
@@ -189,9 +198,11 @@ func (s *Service) listQueues(_ context.Context, _ *wire.Call, in *listInput) (*l
 		return !strings.HasPrefix(name, in.QueueNamePrefix) || name <= in.NextToken
 	})
 	out := &listOutput{QueueURLs: []string{}}
-	if in.MaxResults > 0 && in.MaxResults < len(names) {
-		names = names[:in.MaxResults]
-		out.NextToken = names[len(names)-1]
+	if most < len(names) {
+		names = names[:most]
+		if in.MaxResults != nil { // who asks for no pages gets no token
+			out.NextToken = names[most-1]
+		}
 	}
 	for _, name := range names {
 		out.QueueURLs = append(out.QueueURLs, s.url(name))

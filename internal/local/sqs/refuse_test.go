@@ -51,6 +51,27 @@ func TestRefusalsReadAsOnAWS(t *testing.T) {
 		call       func() error
 		code, want string
 	}{
+		"tags of nothing": {
+			func() error {
+				_, err := e.TagQueue(t.Context(), &sdk.TagQueueInput{QueueUrl: &url, Tags: map[string]string{}})
+				return err
+			},
+			"MissingParameter", "The request must contain the parameter Tags.",
+		},
+		"no tags to take away": {
+			func() error {
+				_, err := e.UntagQueue(t.Context(), &sdk.UntagQueueInput{QueueUrl: &url, TagKeys: []string{}})
+				return err
+			},
+			"MissingParameter", "The request must contain the parameter TagKeys.",
+		},
+		"a page of no queues": {
+			func() error {
+				_, err := e.ListQueues(t.Context(), &sdk.ListQueuesInput{MaxResults: new(int32(0))})
+				return err
+			},
+			"InvalidParameterValue", "Value 0 for parameter MaxResults is invalid. Reason: MaxResults must be an integer between 1 and 1000.",
+		},
 		"too many messages": {
 			receive(sdk.ReceiveMessageInput{MaxNumberOfMessages: 11}),
 			"InvalidParameterValue", "Value 11 for parameter MaxNumberOfMessages is invalid. Reason: Must be between 1 and 10, if provided.",

@@ -30,10 +30,16 @@ func (s *Service) editTags(c *wire.Call, url string, edit func(tags map[string]s
 }
 
 func (s *Service) tagQueue(_ context.Context, c *wire.Call, in *tagInput) (*struct{}, error) {
+	if len(in.Tags) == 0 {
+		return nil, missingParameter("Tags")
+	}
 	return nil, s.editTags(c, in.QueueURL, func(tags map[string]string) { maps.Copy(tags, in.Tags) })
 }
 
 func (s *Service) untagQueue(_ context.Context, c *wire.Call, in *tagInput) (*struct{}, error) {
+	if len(in.TagKeys) == 0 {
+		return nil, missingParameter("TagKeys")
+	}
 	return nil, s.editTags(c, in.QueueURL, func(tags map[string]string) {
 		for _, key := range in.TagKeys {
 			delete(tags, key)
