@@ -152,9 +152,6 @@ func (in *Incident) Close() error { return errors.Join(in.log.Close(), in.lock.C
 // ID names the incident.
 func (in *Incident) ID() string { return in.state.ID }
 
-// Secrets are those that the incident is about, the gravest first.
-func (in *Incident) Secrets() []Secret { return in.state.Secrets }
-
 // token is the version that a secret is rotated to, the same whenever it is asked
 // for.
 func (in *Incident) token(arn string) string {

@@ -158,8 +158,8 @@ func TestAnIncidentIsOneRunsAtATime(t *testing.T) {
 	if again.token("arn") != in.token("arn") || again.token("arn") == again.token("arn2") || len(again.token("arn")) != 36 {
 		t.Errorf("the token %q is not the secret's own", again.token("arn"))
 	}
-	if again.Secrets()[0].Risk != Live {
-		t.Errorf("the risk is %v after it was kept", again.Secrets()[0].Risk)
+	if again.state.Secrets[0].Risk != Live {
+		t.Errorf("the risk is %v after it was kept", again.state.Secrets[0].Risk)
 	}
 	for _, name := range []string{stateFile, ownKeyFile, EvidenceFile} {
 		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Mode().Perm() != 0o600 {
