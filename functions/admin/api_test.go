@@ -2,6 +2,7 @@ package admin_test
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -127,6 +128,48 @@ func TestTheList(t *testing.T) {
 	s.must(t, http.StatusOK, "GET", "/admin/secrets?prefix=admin-&state=empty", "").decode(t, &some)
 	if some.Total != 2 {
 		t.Errorf("%d secrets begin with admin-, want 2", some.Total)
+	}
+}
+
+// What the API changes is in the list at once, and the rest of it is not asked
+// for again.
+func TestTheListKeepsUp(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	version := func(name string) string {
+		var list struct {
+			Secrets []struct {
+				Name, State string
+				Labels      map[string]struct{ VersionID string }
+			}
+		}
+		s.must(t, http.StatusOK, "GET", "/admin/secrets", "").decode(t, &list)
+		for _, x := range list.Secrets {
+			if x.Name == name {
+				return x.State + " " + x.Labels["AWSCURRENT"].VersionID
+			}
+		}
+		return ""
+	}
+	began := time.Now()
+	if got := version(plain); got != "empty " {
+		t.Fatalf("%s is %q at first", plain, got)
+	}
+	s.calls.arm(0, nil)
+	stored := s.must(t, http.StatusOK, "POST", "/admin/secrets", store(plain, `"v"`)).header.Get("Rekey-Version-Id")
+	if got := version(plain); got != "ok "+stored {
+		t.Errorf("%s is %q after %s was stored", plain, got, stored)
+	}
+	made := s.must(t, http.StatusOK, "POST", "/admin/secrets", `{"secretName":"new","secretValue":"v","create":true}`).header.Get("Rekey-Version-Id")
+	if got := version("new"); got != "ok "+made {
+		t.Errorf("the new secret is %q after %s was stored", got, made)
+	}
+	s.must(t, http.StatusOK, "DELETE", "/admin/secrets/new", "")
+	if got := version("new"); !strings.HasPrefix(got, "deleted ") {
+		t.Errorf("the secret that was deleted is %q", got)
+	}
+	if asked := s.calls.targets(); time.Since(began) < 5*time.Second && slices.Contains(asked, "secretsmanager.ListSecrets") {
+		t.Errorf("all secrets were asked for again: %q", asked)
 	}
 }
 

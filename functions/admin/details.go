@@ -5,6 +5,7 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -85,7 +86,8 @@ func (d *details) read(ctx context.Context, id string, ask func(context.Context)
 	if known != nil && time.Since(known.at) < keepDetail {
 		return known, nil
 	}
-	done := d.flight.DoChan(id, func() (any, error) {
+	// Nobody shares an asking that began before a change.
+	done := d.flight.DoChan(id+" "+strconv.Itoa(changes), func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), serveTimeout)
 		defer cancel()
 		next, err := ask(ctx)
@@ -112,8 +114,7 @@ func (d *details) read(ctx context.Context, id string, ask func(context.Context)
 }
 
 func (h *Handler) describeSecret(c *call) (*answer, error) {
-	id := stage.Physical(h.stage, c.name)
-	d, err := h.details.read(c.Context(), id, func(ctx context.Context) (*detail, error) { return h.ask(ctx, id) })
+	d, err := h.detail(c.Context(), stage.Physical(h.stage, c.name))
 	if err != nil {
 		return nil, err
 	}
@@ -121,19 +122,18 @@ func (h *Handler) describeSecret(c *call) (*answer, error) {
 	return &answer{http.StatusOK, d}, nil
 }
 
+// detail is what is known of a secret.
+func (h *Handler) detail(ctx context.Context, id string) (*detail, error) {
+	return h.details.read(ctx, id, func(ctx context.Context) (*detail, error) { return h.ask(ctx, id) })
+}
+
 // ask asks Secrets Manager, the board and the trail for one secret.
 func (h *Handler) ask(ctx context.Context, id string) (*detail, error) {
-	var (
-		about    *secretsmanager.DescribeSecretOutput
-		versions []types.SecretVersionsListEntry
-	)
+	var versions []types.SecretVersionsListEntry
 	g, gctx := errgroup.WithContext(ctx)
-	g.Go(func() (err error) {
-		about, err = h.store.DescribeSecret(gctx, &secretsmanager.DescribeSecretInput{SecretId: &id})
-		return err
-	})
 	g.Go(func() (err error) { versions, err = h.versions(gctx, id); return err })
-	if err := g.Wait(); err != nil {
+	about, err := h.store.DescribeSecret(gctx, &secretsmanager.DescribeSecretInput{SecretId: &id})
+	if err = cmp.Or(g.Wait(), err); err != nil {
 		return nil, err
 	}
 	past := h.history.read(ctx)

@@ -26,7 +26,11 @@ func DecodeStore(body []byte) (name string, value json.RawMessage, fault string)
 }
 
 // Forget has the list of secrets read anew.
-func (h *Handler) Forget() { h.inventory.forget() }
+func (h *Handler) Forget() {
+	h.inventory.mu.Lock()
+	defer h.inventory.mu.Unlock()
+	h.inventory.last = nil
+}
 
 // Wait has each call wait for the trail as long as it takes, so that an answer does
 // not depend on how fast the machine is.

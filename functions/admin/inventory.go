@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"encoding/base64"
+	"errors"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -21,19 +23,25 @@ import (
 )
 
 // An inventory is all secrets of the stage at a glance. Secrets Manager lists
-// them a hundred at a time, so the list is kept for a few seconds, or until a
-// call through this environment changes a secret.
+// them a hundred at a time, so the list is kept for a few seconds; of it the
+// secrets alone are asked for again that calls through this environment change.
 type inventory struct {
 	of     *Handler
 	flight singleflight.Group
 
 	mu      sync.Mutex
 	last    *stock
-	changes int // grows with each change, so that a list read before it is not kept
+	changes int            // grows with each change
+	seen    int            // the changes that last has
+	changed map[string]int // :: physical name -> the number of its change; those that last has not
 }
 
-// keepStock is how long a list is kept.
-const keepStock = 5 * time.Second
+const (
+	// keepStock is how long a list is kept.
+	keepStock = 5 * time.Second
+	// maxChanged is for how many changed secrets a list is mended.
+	maxChanged = 20
+)
 
 // A stock is an inventory at one time.
 type stock struct {
@@ -44,33 +52,34 @@ type stock struct {
 	notes []string
 }
 
-func newInventory(h *Handler) *inventory { return &inventory{of: h} }
+// fresh reports whether a list is one that is kept.
+func (s *stock) fresh() bool { return s != nil && time.Since(s.at) < keepStock }
 
-// forget has the list read again.
-func (i *inventory) forget() {
+func newInventory(h *Handler) *inventory { return &inventory{of: h, changed: make(map[string]int)} }
+
+// change has a secret asked for again.
+func (i *inventory) change(id string) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.last = nil
 	i.changes++
+	i.changed[id] = i.changes
 }
 
 // read returns the list. Those who ask at the same time share one reading.
 func (i *inventory) read(ctx context.Context) (*stock, error) {
 	i.mu.Lock()
-	last, changes := i.last, i.changes
+	last, changes, changed := i.last, i.changes, slices.Collect(maps.Keys(i.changed))
 	i.mu.Unlock()
-	if last != nil && time.Since(last.at) < keepStock {
+	if last.fresh() && len(changed) == 0 {
 		return last, nil
 	}
 	// The reading goes on for the others when the first to ask goes away.
 	done := i.flight.DoChan(strconv.Itoa(changes), func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), serveTimeout)
 		defer cancel()
-		next, err := i.of.takeStock(ctx)
-		i.mu.Lock()
-		defer i.mu.Unlock()
-		if err == nil && i.changes == changes {
-			i.last = next
+		next, err := i.of.renew(ctx, last, changed)
+		if err == nil {
+			i.keep(next, changes)
 		}
 		return next, err
 	})
@@ -81,6 +90,51 @@ func (i *inventory) read(ctx context.Context) (*stock, error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+}
+
+// keep keeps a list that has all changes up to a number, unless one is there that
+// has more.
+func (i *inventory) keep(next *stock, changes int) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if changes < i.seen {
+		return
+	}
+	i.last, i.seen = next, changes
+	maps.DeleteFunc(i.changed, func(_ string, number int) bool { return number <= changes })
+}
+
+// renew returns the list as it is now: the last one mended, where that is of now
+// and has all secrets that changed, and else a new one.
+func (h *Handler) renew(ctx context.Context, last *stock, changed []string) (*stock, error) {
+	if last.fresh() && len(changed) <= maxChanged {
+		next, err := h.mend(ctx, last, changed)
+		if _, gone := errors.AsType[*types.ResourceNotFoundException](err); !gone {
+			return next, err
+		}
+	}
+	return h.takeStock(ctx)
+}
+
+// mend returns a list with some of its secrets as they are now.
+func (h *Handler) mend(ctx context.Context, last *stock, changed []string) (*stock, error) {
+	next := *last
+	next.secrets = slices.Clone(last.secrets)
+	for _, id := range changed {
+		d, err := h.detail(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		item := d.summary
+		item.Consumers = item.Consumers.counted()
+		at, found := slices.BinarySearchFunc(next.secrets, item.Name, func(s summary, name string) int { return cmp.Compare(s.Name, name) })
+		if found {
+			next.secrets[at] = item
+		} else {
+			next.secrets = slices.Insert(next.secrets, at, item)
+		}
+	}
+	return &next, nil
 }
 
 // takeStock asks Secrets Manager, the board and the trail at the same time.

@@ -119,6 +119,6 @@ func versionToken(c *call, inBody, id string) (*string, *problem) {
 
 // changed forgets what was known of a secret that a call has changed.
 func (h *Handler) changed(id string) {
-	h.inventory.forget()
 	h.details.forget(id)
+	h.inventory.change(id) // which asks for the details again
 }
