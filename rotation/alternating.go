@@ -67,17 +67,16 @@ func (s AlternatingUsers) Set(ctx context.Context, c Change) error {
 	if err := checkPassword(pending.Password); err != nil {
 		return err
 	}
+	// The superuser logs in meanwhile, and does nothing before the proof is there.
+	super := open(ctx, s.Database, func(ctx context.Context) (Credential, error) { return superuser(ctx, s.Superuser, current) })
 	if _, err := proven(ctx, s.Database, c, current, users.has); err != nil {
+		super.giveUp(ctx)
 		if set, _ := isSet(ctx, s.Database, pending); set {
 			return nil
 		}
 		return fmt.Errorf("no stored login works for %q or %q, so the superuser changes neither: %w", users.original, users.clone, err)
 	}
-	super, err := superuser(ctx, s.Superuser, current)
-	if err != nil {
-		return err
-	}
-	return use(ctx, s.Database, super, func(session Session) error {
+	return super.use(ctx, func(session Session) error {
 		return session.EnsureClone(ctx, users.original, pending.Username, pending.Password)
 	})
 }

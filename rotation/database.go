@@ -141,6 +141,48 @@ func use(ctx context.Context, db Database, c Credential, fn func(Session) error)
 	return errors.Join(fn(session), session.Close(ctx))
 }
 
+// An opening is a session that is opened while something else is done. It ends
+// with use or giveUp.
+type opening struct {
+	cancel  context.CancelFunc
+	done    chan struct{} // closed when it is open, or cannot be
+	session Session
+	err     error
+}
+
+// open begins to open a session with the login that get returns.
+func open(ctx context.Context, db Database, get func(context.Context) (Credential, error)) *opening {
+	ctx, cancel := context.WithCancel(ctx)
+	o := &opening{cancel: cancel, done: make(chan struct{})}
+	go func() {
+		defer close(o.done)
+		var c Credential
+		if c, o.err = get(ctx); o.err == nil {
+			o.session, o.err = db.Login(ctx, c)
+		}
+	}()
+	return o
+}
+
+// use runs fn with the session and closes it.
+func (o *opening) use(ctx context.Context, fn func(Session) error) error {
+	defer o.cancel()
+	<-o.done
+	if o.err != nil {
+		return o.err
+	}
+	return errors.Join(fn(o.session), o.session.Close(ctx))
+}
+
+// giveUp closes the session unused.
+func (o *opening) giveUp(ctx context.Context) {
+	o.cancel()
+	<-o.done
+	if o.err == nil {
+		_ = o.session.Close(ctx) // nothing was done with it
+	}
+}
+
 // works tries a login out.
 func works(ctx context.Context, db Database, c Credential) error {
 	return use(ctx, db, c, func(s Session) error { return s.Ping(ctx) })
