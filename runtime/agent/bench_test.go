@@ -28,8 +28,8 @@ import (
 // BenchmarkReads measures reads of a cached secret of 1 KB over connections
 // that are kept. The agent is a process of its own, as it is where it serves;
 // beside it stands an HTTP server of Go's that answers the same to everybody,
-// which is what HTTP alone costs. The client does no more than a client has to.
-// It reads as fast as it can, which shows the rate; and 20,000 times a second,
+// which is what HTTP alone costs. The client does no more than a client has to:
+// it reads as fast as it can, which shows the rate; and 20,000 times a second,
 // which shows what a read takes at that rate. Reported are
 //
 //	reads/s
@@ -125,7 +125,8 @@ type server struct {
 func startServer(b *testing.B, which string) *server {
 	b.Helper()
 	cmd := exec.CommandContext(b.Context(), os.Args[0])
-	cmd.Env, cmd.Stderr = append(os.Environ(), serverVariable+"="+which), os.Stderr
+	cmd.Env = append([]string{"GOGC=400"}, os.Environ()...) // as `rekey agent` has it; a GOGC of the caller's counts
+	cmd.Env, cmd.Stderr = append(cmd.Env, serverVariable+"="+which), os.Stderr
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		b.Fatal(err)
