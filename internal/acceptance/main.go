@@ -80,9 +80,9 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 }
 
 // longestFirst are the indices of checks in the order in which they begin: those
-// that compile, or make many rotations, would else be what all wait for.
+// that compile, make many rotations, or run Terraform, would else be what all wait for.
 func longestFirst(chosen []statement) []int {
-	long := func(i int) bool { return slices.Contains([]string{"M96", "M100", "M104", "M105"}, chosen[i].id) }
+	long := func(i int) bool { return slices.Contains([]string{"M76", "M96", "M100", "M104", "M105"}, chosen[i].id) }
 	var first, others []int
 	for i := range chosen {
 		if long(i) {
