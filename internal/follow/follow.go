@@ -187,7 +187,9 @@ func (w *watch) event(name, id, text string) error {
 		}
 		return nil
 	}
-	if r.AdditionalEventData.SecretID != w.ARN || r.EventTime.Before(w.Started.Truncate(time.Second)) {
+	// A request id ends with the version. The second in which this rotation
+	// began may have the end of another, or of a test.
+	if r.AdditionalEventData.SecretID != w.ARN || r.EventTime.Before(w.Started.Truncate(time.Second)) || !strings.HasSuffix(r.RequestID, w.VersionID) {
 		return nil
 	}
 	if name == "RotationAbandoned" {
@@ -196,7 +198,7 @@ func (w *watch) event(name, id, text string) error {
 	if w.failed == nil {
 		w.failed = make(map[string]bool)
 	}
-	if w.failed[id] || !strings.HasSuffix(r.RequestID, w.VersionID) {
+	if w.failed[id] {
 		return nil
 	}
 	w.failed[id] = true

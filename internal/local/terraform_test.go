@@ -128,7 +128,7 @@ func writeFunction(t *testing.T, path string) {
 // takes too long, so that it ends the provider's process.
 func (tf terraform) command(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "terraform", args...) //nolint:gosec // the test's own arguments.
+	cmd := exec.CommandContext(t.Context(), "terraform", args...)
 	cmd.Dir, cmd.Env, cmd.WaitDelay = tf.dir, tf.env, time.Minute
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	return cmd
