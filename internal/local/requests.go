@@ -38,6 +38,8 @@ func (e *Engine) requests(c *wire.Call) []judged {
 		a.functions()
 	case "s3":
 		a.objects()
+	case "cloudformation":
+		a.stacks()
 	case "sts": // everybody may ask who they are
 	default:
 		a.about(a.action, "*", "", nil)

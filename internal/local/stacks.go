@@ -60,19 +60,28 @@ func (p provider) Deployment(def cloudformation.Definition, before cloudformatio
 	return deployed{d}, nil
 }
 
-// Object reads the template at a URL, with the bucket in the path or in the
-// name of the host.
+// Object reads the template at a URL.
 func (p provider) Object(at string) ([]byte, error) {
-	u, err := url.Parse(at)
+	bucket, key, err := objectAt(at)
 	if err != nil {
 		return nil, fmt.Errorf("the TemplateURL is no URL: %w", err)
 	}
+	return p.Objects.Object(bucket, key)
+}
+
+// objectAt is the object at a URL, with the bucket in the path or in the name of
+// the host.
+func objectAt(at string) (bucket, key string, err error) {
+	u, err := url.Parse(at)
+	if err != nil {
+		return "", "", err
+	}
 	path := strings.TrimPrefix(u.Path, "/")
 	if bucket, _, ok := strings.Cut(u.Hostname(), ".s3."); ok {
-		return p.Objects.Object(bucket, path)
+		return bucket, path, nil
 	}
-	bucket, key, _ := strings.Cut(path, "/")
-	return p.Objects.Object(bucket, key)
+	bucket, key, _ = strings.Cut(path, "/")
+	return bucket, key, nil
 }
 
 // adoptMain lists the engine's own template as a stack.

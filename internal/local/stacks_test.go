@@ -28,8 +28,14 @@ type account struct {
 // newAccount starts an engine with one secret, dev-key, as the stack "main".
 func newAccount(t *testing.T) account {
 	t.Helper()
+	return newAccountOf(t, secretTemplate("dev-key", ""))
+}
+
+// newAccountOf starts an engine with a template as the stack "main".
+func newAccountOf(t *testing.T, template string) account {
+	t.Helper()
 	e, err := local.Start(t.Context(), local.Options{
-		Template: []byte(secretTemplate("dev-key", "")), TemplateFile: "main.yaml", StackName: "main",
+		Template: []byte(template), TemplateFile: "main.yaml", StackName: "main",
 		Command: func(string) ([]string, error) { return nil, errors.New("there are no functions") },
 	})
 	if err != nil {
@@ -261,5 +267,88 @@ func TestChangeSetsAreRefused(t *testing.T) {
 		if _, err := a.stacks.CreateChangeSet(t.Context(), tt.in); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v, want %q", name, err, tt.want)
 		}
+	}
+}
+
+// rolesTemplate has the roles of who deploys and of CloudFormation.
+const rolesTemplate = `
+Resources:
+  Deployer:
+    Type: AWS::IAM::Role
+    Properties:
+      RoleName: deployer
+      AssumeRolePolicyDocument: {Statement: {Effect: Allow, Principal: {Service: lambda.amazonaws.com}, Action: "sts:AssumeRole"}}
+      Policies:
+        - PolicyDocument:
+            Statement:
+              - {Effect: Allow, Action: "cloudformation:*", Resource: "arn:aws:cloudformation:us-east-1:123456789012:stack/two/*"}
+              - {Effect: Allow, Action: "iam:PassRole", Resource: "arn:aws:iam::123456789012:role/maker", Condition: {StringEquals: {"iam:PassedToService": cloudformation.amazonaws.com}}}
+  Maker:
+    Type: AWS::IAM::Role
+    Properties:
+      RoleName: maker
+      AssumeRolePolicyDocument: {Statement: {Effect: Allow, Principal: {Service: cloudformation.amazonaws.com}, Action: "sts:AssumeRole"}}
+      Policies: [{PolicyDocument: {Statement: {Effect: Allow, Action: "sqs:*", Resource: "arn:aws:sqs:*:*:jobs"}}}]
+  Other:
+    Type: AWS::IAM::Role
+    Properties:
+      RoleName: other
+      AssumeRolePolicyDocument: {Statement: {Effect: Allow, Principal: {Service: lambda.amazonaws.com}, Action: "sts:AssumeRole"}}
+`
+
+// TestCloudFormationWorksWithTheRightsOfItsRole has a caller who may do nothing
+// but change one stack and pass one role on.
+func TestCloudFormationWorksWithTheRightsOfItsRole(t *testing.T) {
+	t.Parallel()
+	a := newAccountOf(t, rolesTemplate)
+	who := a.CredentialsOf("Deployer")
+	a.stacks = cloudformation.NewFromConfig(aws.Config{
+		Region: local.Region, BaseEndpoint: new(a.Endpoint()), Credentials: credentials.NewStaticCredentialsProvider(who.AccessKeyID, who.SecretAccessKey, who.SessionToken),
+	})
+	const arn = "arn:aws:iam::123456789012:role/"
+	queue := func(name string) string {
+		return "Resources:\n  Queue: {Type: AWS::SQS::Queue, Properties: {QueueName: " + name + "}}\n"
+	}
+	refused := func(name, role, body, want string) {
+		t.Helper()
+		in := create(name, body)
+		in.ChangeSetName, in.RoleARN = new("change"), new(arn+role)
+		if _, err := a.stacks.CreateChangeSet(t.Context(), in); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("a stack %s by the role %s: %v, want %q", name, role, err, want)
+		}
+	}
+	refused("three", "maker", queue("jobs"), "is not authorized to perform: cloudformation:CreateChangeSet on resource: arn:aws:cloudformation:us-east-1:123456789012:stack/three/")
+	refused("two", "other", queue("jobs"), "is not authorized to perform: iam:PassRole on resource: arn:aws:iam::123456789012:role/other")
+
+	in := create("two", queue("work"))
+	in.RoleARN = new(arn + "maker")
+	_, st := a.change(t, in)
+	if st.StackStatus != types.StackStatusRollbackComplete {
+		t.Errorf("a queue that the role may not make: the stack is %s", st.StackStatus)
+	}
+	if _, err := a.stacks.DeleteStack(t.Context(), &cloudformation.DeleteStackInput{StackName: st.StackId}); err != nil {
+		t.Fatal(err)
+	}
+	a.settled(t, *st.StackId)
+	in = create("two", queue("jobs"))
+	in.RoleARN = new(arn + "maker")
+	if _, st = a.change(t, in); st.StackStatus != types.StackStatusCreateComplete || aws.ToString(st.RoleARN) != arn+"maker" {
+		t.Fatalf("the stack is %s, by %s", st.StackStatus, aws.ToString(st.RoleARN))
+	}
+	// The role stays the stack's.
+	if _, st = a.change(t, update("two", strings.Replace(queue("jobs"), "jobs", "jobs, DelaySeconds: 1", 1))); st.StackStatus != types.StackStatusUpdateComplete {
+		t.Errorf("a change without a role: the stack is %s", st.StackStatus)
+	}
+}
+
+// TestARoleThatIsForOthersIsNotTaken is about what only CloudFormation may be.
+func TestARoleThatIsForOthersIsNotTaken(t *testing.T) {
+	t.Parallel()
+	a := newAccountOf(t, rolesTemplate)
+	in := create("two", secretTemplate("two-key", ""))
+	in.ChangeSetName, in.RoleARN = new("change"), new("arn:aws:iam::123456789012:role/other")
+	const want = "Role arn:aws:iam::123456789012:role/other is invalid or cannot be assumed"
+	if _, err := a.stacks.CreateChangeSet(t.Context(), in); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("CreateChangeSet: %v, want %q", err, want)
 	}
 }

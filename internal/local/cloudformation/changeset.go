@@ -21,6 +21,7 @@ type changeSet struct {
 	Tags           []tag
 	Changes        []change
 	Description    string
+	RoleARN        string
 }
 
 // The execution statuses of change sets.
@@ -122,7 +123,7 @@ func (s *Service) readChangeSetLocked(f form, st *stack) (*changeSet, error) {
 	cs := &changeSet{
 		Name: f["ChangeSetName"], Kind: f["ChangeSetType"], ID: s.arn("changeSet/" + f["ChangeSetName"] + "/" + wire.NewID()),
 		Created: s.opts.Now(), Definition: Definition{Body: body, Parameters: given, Imports: imports},
-		Capabilities: f.texts("Capabilities"), Description: f["Description"],
+		Capabilities: f.texts("Capabilities"), Description: f["Description"], RoleARN: f["RoleARN"],
 	}
 	if cs.Kind == "" {
 		cs.Kind = "UPDATE"
@@ -132,6 +133,11 @@ func (s *Service) readChangeSetLocked(f form, st *stack) (*changeSet, error) {
 	}
 	if cs.Tags = f.tags(); st != nil && !f.has("Tags") {
 		cs.Tags = st.Tags // they stay
+	}
+	if cs.RoleARN != "" {
+		if _, err := s.opts.Provider.Assume(cs.RoleARN); err != nil {
+			return nil, err
+		}
 	}
 	return cs, capable(body, cs.Capabilities)
 }
@@ -257,7 +263,7 @@ func (s *Service) deleteChangeSet(f form) (any, error) {
 	return struct{}{}, s.keepLocked(st)()
 }
 
-func (s *Service) executeChangeSet(f form) (any, error) {
+func (s *Service) executeChangeSet(by wire.Principal, f form) (any, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st, cs, err := s.changeSetLocked(f)
@@ -269,6 +275,9 @@ func (s *Service) executeChangeSet(f form) (any, error) {
 	case st.busy():
 		return nil, invalid("Stack:%s is in %s state and can not be updated.", st.ID, st.Status)
 	}
+	if by, err = s.actorLocked(by, st, cs.RoleARN); err != nil {
+		return nil, err
+	}
 	st.Token = f["ClientRequestToken"]
 	verb := cs.Kind
 	if verb != "IMPORT" && st.deployment == nil {
@@ -276,5 +285,17 @@ func (s *Service) executeChangeSet(f form) (any, error) {
 	}
 	cs.Execution = "EXECUTE_IN_PROGRESS"
 	st.Updated = s.opts.Now()
-	return struct{}{}, s.startLocked(st, pending{Verb: verb, Definition: cs.Definition, Capabilities: cs.Capabilities, Tags: cs.Tags})
+	return struct{}{}, s.startLocked(st, pending{Verb: verb, Definition: cs.Definition, Capabilities: cs.Capabilities, Tags: cs.Tags, By: by})
+}
+
+// actorLocked is with whose rights a stack is changed: those of the role that is
+// given, and from then on is the stack's, or of the caller.
+func (s *Service) actorLocked(by wire.Principal, st *stack, roleARN string) (wire.Principal, error) {
+	if roleARN != "" {
+		st.RoleARN = roleARN
+	}
+	if st.RoleARN == "" {
+		return by, nil
+	}
+	return s.opts.Provider.Assume(st.RoleARN)
 }

@@ -17,7 +17,7 @@ const (
 
 // createStack makes a stack without a change set to look at, as Terraform's
 // provider and older tools do.
-func (s *Service) createStack(f form) (any, error) {
+func (s *Service) createStack(by wire.Principal, f form) (any, error) {
 	name := f["StackName"]
 	if err := f.name("StackName", "stackName", namePattern); err != nil {
 		return nil, err
@@ -40,11 +40,11 @@ func (s *Service) createStack(f form) (any, error) {
 	}
 	st := s.newStackLocked(name)
 	st.DisableRollback = onFailure == onFailureNothing
-	return s.goLocked(f, st, cs, onFailure)
+	return s.goLocked(by, f, st, cs, onFailure)
 }
 
 // updateStack changes a stack likewise.
-func (s *Service) updateStack(f form) (any, error) {
+func (s *Service) updateStack(by wire.Principal, f form) (any, error) {
 	if err := f.lacks("DisableRollback"); err != nil {
 		return nil, err
 	}
@@ -68,7 +68,7 @@ func (s *Service) updateStack(f form) (any, error) {
 		return nil, invalid("No updates are to be performed.")
 	}
 	st.Updated = s.opts.Now()
-	return s.goLocked(f, st, cs, "")
+	return s.goLocked(by, f, st, cs, "")
 }
 
 // directLocked is a change set that nobody looks at: what is wrong with the
@@ -92,12 +92,16 @@ func (s *Service) directLocked(f form, kind string, st *stack) (*changeSet, erro
 }
 
 // goLocked begins what a change set says.
-func (s *Service) goLocked(f form, st *stack, cs *changeSet, onFailure string) (any, error) {
+func (s *Service) goLocked(by wire.Principal, f form, st *stack, cs *changeSet, onFailure string) (any, error) {
+	by, err := s.actorLocked(by, st, cs.RoleARN)
+	if err != nil {
+		return nil, err
+	}
 	st.Token = f["ClientRequestToken"]
 	st.tell(f)
 	cs.Definition.StackName, cs.Definition.StackID = st.Name, st.ID
 	return stackID{st.ID}, s.startLocked(st, pending{
-		Verb: cs.Kind, Definition: cs.Definition, Capabilities: cs.Capabilities, Tags: cs.Tags, OnFailure: onFailure,
+		Verb: cs.Kind, Definition: cs.Definition, Capabilities: cs.Capabilities, Tags: cs.Tags, OnFailure: onFailure, By: by,
 	})
 }
 
@@ -114,9 +118,6 @@ func (s *stack) repeated(f form) bool {
 
 // tell takes what a call says of a stack that the engine only tells again.
 func (s *stack) tell(f form) {
-	if role, ok := f["RoleARN"]; ok {
-		s.RoleARN = role
-	}
 	if topics := f.texts("NotificationARNs"); topics != nil || f.has("NotificationARNs") {
 		s.NotificationARNs = topics
 	}

@@ -21,14 +21,18 @@
 // CreateStack and UpdateStack do the same without a change set to look at. A
 // creation can also be left as it is when it fails, or be deleted.
 //
+// What an operation does to a resource it does with the rights of the role that
+// the stack was given, or of the caller: the [Provider] refuses what these do not
+// allow, and the resource fails.
+//
 // A change set of type IMPORT takes over resources that are there, by their
 // identifiers, and changes nothing else.
 //
 // # What is not here
 //
 // Nested stacks, stack sets, drift, stack policies, termination protection and
-// hooks. A stack's role, topics and timeout are told again and have no effect. A
-// template is not expanded by the SAM transform: its resources are listed as they are
+// hooks. A stack's topics and timeout are told again and have no effect. A template
+// is not expanded by the SAM transform: its resources are listed as they are
 // written, with the type that the transform makes of them, and what it adds,
 // roles and permissions, is part of them.
 //

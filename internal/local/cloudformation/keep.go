@@ -56,7 +56,7 @@ func (s *Service) startLocked(st *stack, p pending) error {
 // before the engine was started again is given by its physical ids.
 func (s *Service) runLocked(st *stack, made map[string]string) error {
 	p := st.Pending
-	run := &operation{Service: s, stack: st, definition: p.Definition, verb: p.Verb, onFailure: p.OnFailure, before: st.deployment}
+	run := &operation{Service: s, stack: st, definition: p.Definition, verb: p.Verb, by: p.By, onFailure: p.OnFailure, before: st.deployment}
 	run.definition.Kept = made
 	return s.beginLocked(func() {
 		if p.Verb == "DELETE" {

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/rekey-go/rekey/internal/local/store"
+	"github.com/rekey-go/rekey/internal/local/wire"
 )
 
 // A shelf is a provider whose templates are the names of resources. It outlives
@@ -29,6 +30,9 @@ type shelf struct {
 
 func (s *shelf) Template([]byte) ([]Parameter, error) { return nil, nil }
 func (s *shelf) Object(string) ([]byte, error)        { return nil, nil }
+
+func (s *shelf) Assume(string) (wire.Principal, error)                     { return wire.Principal{}, nil }
+func (s *shelf) Permit(wire.Principal, string, Resource, Deployment) error { return nil }
 
 func (s *shelf) Deployment(d Definition, before Deployment) (Deployment, error) {
 	next := &row{shelf: s, own: d.Kept != nil, names: strings.Fields(string(d.Body)), made: map[string]bool{}}
@@ -141,7 +145,7 @@ func propose(t *testing.T, s *Service, kind, body string) {
 func apply(t *testing.T, s *Service, kind, body string) {
 	t.Helper()
 	propose(t, s, kind, body)
-	if _, err := s.executeChangeSet(form{"StackName": "s", "ChangeSetName": kind}); err != nil {
+	if _, err := s.executeChangeSet(wire.Principal{}, form{"StackName": "s", "ChangeSetName": kind}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -176,7 +180,7 @@ func TestStacksGoOnAfterARestart(t *testing.T) {
 		},
 		"a deletion": {
 			first: "a b c", act: func(t *testing.T, s *Service) {
-				if _, err := s.deleteStack(form{"StackName": "s"}); err != nil {
+				if _, err := s.deleteStack(wire.Principal{}, form{"StackName": "s"}); err != nil {
 					t.Fatal(err)
 				}
 			}, stopAt: "b",
@@ -238,7 +242,7 @@ func TestAProposedChangeCanBeExecutedAfterARestart(t *testing.T) {
 	on := &shelf{there: map[string]bool{}, taken: map[string]bool{}}
 	propose(t, begin(t, kept, on), "CREATE", "a b")
 	second := begin(t, kept, on)
-	if _, err := second.executeChangeSet(form{"StackName": "s", "ChangeSetName": "CREATE"}); err != nil {
+	if _, err := second.executeChangeSet(wire.Principal{}, form{"StackName": "s", "ChangeSetName": "CREATE"}); err != nil {
 		t.Fatal(err)
 	}
 	second.Close()

@@ -3,6 +3,8 @@ package cloudformation
 import (
 	"fmt"
 	"slices"
+
+	"github.com/rekey-go/rekey/internal/local/wire"
 )
 
 // An operation makes a stack what a definition says.
@@ -10,8 +12,9 @@ type operation struct {
 	*Service
 	stack      *stack
 	definition Definition
-	verb       string // CREATE, UPDATE or IMPORT
-	onFailure  string // of a creation; empty goes back
+	verb       string         // CREATE, UPDATE or IMPORT
+	by         wire.Principal // with whose rights
+	onFailure  string         // of a creation; empty goes back
 	before     Deployment
 	next       Deployment
 	made       []Resource // what the operation made or changed, in order
@@ -86,7 +89,7 @@ func (o *operation) applyOne(r Resource) error {
 	o.fresh[r.LogicalID] = !known && !imported
 	o.told(o.stack, r, verb+inProgress, "", o.next.PhysicalID(r.LogicalID))
 	o.made = append(o.made, r)
-	if err := o.next.Make(r.LogicalID); err != nil {
+	if err := o.permitted(verb, r, o.next, o.next.Make); err != nil {
 		o.told(o.stack, r, verb+failed, err.Error(), "")
 		return err
 	}
@@ -96,6 +99,17 @@ func (o *operation) applyOne(r Resource) error {
 	}
 	o.told(o.stack, r, verb+complete, r.Note, id)
 	return nil
+}
+
+// permitted does something to a resource if it may be done. What is imported is
+// not changed.
+func (o *operation) permitted(verb string, r Resource, of Deployment, do func(id string) error) error {
+	if verb != "IMPORT" {
+		if err := o.opts.Provider.Permit(o.by, verb, r, of); err != nil {
+			return err
+		}
+	}
+	return do(r.LogicalID)
 }
 
 // known reports whether the stack has the resource, of this type.
@@ -136,7 +150,7 @@ func (o *operation) cleanUp() {
 		if retained(r.UpdateReplacePolicy) {
 			continue
 		}
-		if err := o.before.Remove(r.LogicalID); err != nil {
+		if err := o.permitted("DELETE", r, o.before, o.before.Remove); err != nil {
 			o.opts.Logger.Warn("removing what was replaced", "resource", r.LogicalID, "error", err)
 		}
 	}
@@ -156,7 +170,7 @@ func (o *operation) removeOne(from Deployment, r Resource) bool {
 		return true
 	}
 	o.told(o.stack, r, "DELETE"+inProgress, "", "")
-	if err := from.Remove(r.LogicalID); err != nil {
+	if err := o.permitted("DELETE", r, from, from.Remove); err != nil {
 		o.told(o.stack, r, "DELETE"+failed, err.Error(), "")
 		return false
 	}
@@ -214,7 +228,7 @@ func (o *operation) restore(r Resource) bool {
 	return true
 }
 
-func (s *Service) deleteStack(f form) (any, error) {
+func (s *Service) deleteStack(by wire.Principal, f form) (any, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st, err := s.findLocked(f["StackName"])
@@ -224,8 +238,11 @@ func (s *Service) deleteStack(f form) (any, error) {
 	case st.busy():
 		return nil, invalid("Stack [%s] cannot be deleted while in status %s", st.Name, st.Status)
 	}
+	if by, err = s.actorLocked(by, st, f["RoleARN"]); err != nil {
+		return nil, err
+	}
 	st.Token = f["ClientRequestToken"]
-	return struct{}{}, s.startLocked(st, pending{Verb: "DELETE", Retain: f.texts("RetainResources"), Capabilities: st.Capabilities, Tags: st.Tags})
+	return struct{}{}, s.startLocked(st, pending{Verb: "DELETE", Retain: f.texts("RetainResources"), Capabilities: st.Capabilities, Tags: st.Tags, By: by})
 }
 
 // delete removes everything, the last that was made first. What was removed

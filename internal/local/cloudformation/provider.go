@@ -1,5 +1,7 @@
 package cloudformation
 
+import "github.com/rekey-go/rekey/internal/local/wire"
+
 // A Definition is a stack's template with its parameters.
 type Definition struct {
 	StackName, StackID string
@@ -40,6 +42,12 @@ type Provider interface {
 	Deployment(d Definition, before Deployment) (Deployment, error)
 	// Object reads the template at the URL of an S3 object.
 	Object(url string) ([]byte, error)
+	// Assume is CloudFormation with the rights of a role. The error says that
+	// there is no such role, or that it is not for CloudFormation.
+	Assume(roleARN string) (wire.Principal, error)
+	// Permit refuses what somebody may not do to a resource: to make, change or
+	// remove it, as the verb CREATE, UPDATE or DELETE says.
+	Permit(by wire.Principal, verb string, r Resource, of Deployment) error
 }
 
 // A Deployment is a template that is made, or being made.

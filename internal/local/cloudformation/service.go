@@ -108,6 +108,23 @@ func (s *Service) findLocked(nameOrID string) (*stack, error) {
 	return nil, invalid("Stack with id %s does not exist", nameOrID)
 }
 
+// ARN is that of the stack that a call names by itself or by a change set, or
+// one that it could get.
+func (s *Service) ARN(nameOrID, changeSet string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if st, _, err := s.changeSetLocked(form{"StackName": nameOrID, "ChangeSetName": changeSet}); err == nil {
+		return st.ID
+	}
+	if st, err := s.findLocked(nameOrID); err == nil {
+		return st.ID
+	}
+	if strings.HasPrefix(nameOrID, "arn:") {
+		return nameOrID
+	}
+	return s.arn("stack/" + nameOrID + "/none")
+}
+
 // invalid is CloudFormation's refusal of nearly everything.
 func invalid(format string, args ...any) *wire.Error {
 	return wire.Unmodelled("ValidationError", format, args...)
@@ -270,8 +287,13 @@ func (f form) texts(name string) []string {
 	return all
 }
 
-// contextless is what a handler has to do with its context: nothing.
-type handler func(f form) (any, error)
+// A handler answers a call. By is who made it.
+type handler func(by wire.Principal, f form) (any, error)
+
+// whoever is a handler for which it does not matter who calls.
+func whoever(fn func(f form) (any, error)) handler {
+	return func(_ wire.Principal, f form) (any, error) { return fn(f) }
+}
 
 func (s *Service) operation(access wire.Access, fn handler) wire.Operation {
 	return wire.Operation{Access: access, Redact: []string{"TemplateBody"}, Handle: func(_ context.Context, c *wire.Call) (any, error) {
@@ -279,7 +301,7 @@ func (s *Service) operation(access wire.Access, fn handler) wire.Operation {
 		if err := decode(c.Input, &f); err != nil {
 			return nil, err
 		}
-		out, err := fn(f)
+		out, err := fn(c.Caller, f)
 		if err != nil {
 			return nil, err
 		}

@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/rekey-go/rekey/internal/local/wire"
 )
 
 // The statuses of stacks and resources that the service tells by their ends.
@@ -40,13 +42,15 @@ type stack struct {
 	Events                []event              // the oldest first
 	ChangeSets            []*changeSet
 	deployment            Deployment // nil before the first change set is executed
+	// RoleARN is with whose rights it is changed; empty for its callers'.
+	RoleARN string
 	// These are told again, and have no effect.
-	RoleARN, TimeoutInMinutes string
-	NotificationARNs          []string
-	DisableRollback           bool     // of a creation that did not go back, or would not have
-	Token                     string   // of the operation that is under way, or was the last
-	Pending                   *pending // the operation that is under way
-	own                       bool     // made by each start of the engine, and not kept
+	TimeoutInMinutes string
+	NotificationARNs []string
+	DisableRollback  bool     // of a creation that did not go back, or would not have
+	Token            string   // of the operation that is under way, or was the last
+	Pending          *pending // the operation that is under way
+	own              bool     // made by each start of the engine, and not kept
 }
 
 // A pending is an operation that is under way, with all that it takes to begin
@@ -58,6 +62,8 @@ type pending struct {
 	Tags         []tag
 	Retain       []string // of a deletion
 	OnFailure    string   // of a creation; empty goes back
+	// By is with whose rights it is done.
+	By wire.Principal
 	// Body and Parameters are the stack's before.
 	Body       []byte
 	Parameters map[string]string

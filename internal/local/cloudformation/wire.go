@@ -14,21 +14,21 @@ const namespace = "http://cloudformation.amazonaws.com/doc/2010-05-15/"
 
 // Wire is the service as the front door takes it.
 func (s *Service) Wire() wire.Service {
-	read := func(fn handler) wire.Operation { return s.operation(wire.Read, fn) }
-	write := func(fn handler) wire.Operation { return s.operation(wire.Write, fn) }
+	read := func(fn func(form) (any, error)) wire.Operation { return s.operation(wire.Read, whoever(fn)) }
+	write := func(fn func(form) (any, error)) wire.Operation { return s.operation(wire.Write, whoever(fn)) }
 	return wire.Service{
 		Name: "cloudformation", EventSource: "cloudformation.amazonaws.com", Protocol: wire.Query,
 		Operations: map[string]wire.Operation{
 			"ValidateTemplate":       read(s.validateTemplate),
 			"GetTemplate":            read(s.getTemplate),
-			"CreateStack":            write(s.createStack),
-			"UpdateStack":            write(s.updateStack),
+			"CreateStack":            s.operation(wire.Write, s.createStack),
+			"UpdateStack":            s.operation(wire.Write, s.updateStack),
 			"CreateChangeSet":        write(s.createChangeSet),
 			"DescribeChangeSet":      read(s.describeChangeSet),
 			"ListChangeSets":         read(s.listChangeSets),
-			"ExecuteChangeSet":       write(s.executeChangeSet),
+			"ExecuteChangeSet":       s.operation(wire.Write, s.executeChangeSet),
 			"DeleteChangeSet":        write(s.deleteChangeSet),
-			"DeleteStack":            write(s.deleteStack),
+			"DeleteStack":            s.operation(wire.Write, s.deleteStack),
 			"DescribeStacks":         read(s.describeStacks),
 			"ListStacks":             read(s.listStacks),
 			"DescribeStackEvents":    read(s.describeEvents),
