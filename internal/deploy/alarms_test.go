@@ -2,6 +2,7 @@ package deploy_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"os"
 	"regexp"
@@ -45,6 +46,38 @@ func names(pattern *regexp.Regexp, text []byte) []string {
 	}
 	slices.Sort(all)
 	return all
+}
+
+var resourcesLine = regexp.MustCompile(`\nto (\d+) resources after the SAM transform, of which (\d+) are the sample application's`)
+
+// TestTheResourcesAreCounted compares what docs/getting-started.md says with what
+// the SAM transform makes of the template.
+func TestTheResourcesAreCounted(t *testing.T) {
+	t.Parallel()
+	doc, err := os.ReadFile("../../docs/getting-started.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	transformed, ok := transform(t)
+	if !ok {
+		t.Skip("NOT TESTED: there is no aws-sam-translator")
+	}
+	var all struct {
+		Resources map[string]struct{ Condition string }
+	}
+	if err := json.Unmarshal(transformed, &all); err != nil {
+		t.Fatal(err)
+	}
+	sample := 0
+	for _, r := range all.Resources {
+		if r.Condition == "WithSample" {
+			sample++
+		}
+	}
+	m := resourcesLine.FindSubmatch(doc)
+	if m == nil || string(m[1]) != strconv.Itoa(len(all.Resources)) || string(m[2]) != strconv.Itoa(sample) {
+		t.Errorf("docs/getting-started.md says %q; there are %d, and %d of the sample", m, len(all.Resources), sample)
+	}
 }
 
 var costLine = regexp.MustCompile(`(?m)^\| (\d+) (secrets|key|alarms on (\d+) metrics|metrics|dashboard)[^|]*\| ([\d.]+) \|$`)
