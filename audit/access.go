@@ -168,6 +168,7 @@ func (a *accessBuilder) done(rotates bool, width time.Duration) Access {
 	a.SourceIdentities, a.More.SourceIdentities = a.sources.some()
 	a.OnBehalfOf, a.More.OnBehalfOf = a.onBehalf.some()
 	sortVersions(a.Versions)
+	a.Versions = slices.Clone(a.Versions)
 	return a.Access
 }
 

@@ -83,6 +83,7 @@ func (v *versionList) read(f *fact) {
 func (v *versionList) sorted() []Version {
 	out := make([]Version, 0, len(v.byID))
 	for _, one := range v.byID {
+		one.Adoption = slices.Clone(one.Adoption)
 		out = append(out, *one)
 	}
 	slices.SortFunc(out, func(a, b Version) int {

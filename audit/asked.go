@@ -9,12 +9,16 @@ import (
 // [Options.Principal]. All records are read and resolved all the same: which
 // secret a name means, and which version was current when, others show too.
 
-// asked lists the facts of the principals that the report is of.
-func (c *collector) asked(facts []*fact) []*fact {
-	if c.opts.Principal == "" {
-		return facts
+// asked are the facts of the principals that the report is of, in the order of
+// time.
+func (c *collector) asked() iter.Seq[*fact] {
+	return func(yield func(*fact) bool) {
+		for f := range c.facts.all() {
+			if f.who.asked && !yield(f) {
+				return
+			}
+		}
 	}
-	return slices.DeleteFunc(slices.Clone(facts), func(f *fact) bool { return !f.who.asked })
 }
 
 // isAsked reports whether there is something to tell of a secret.
@@ -36,15 +40,23 @@ func (s *subject) reads() iter.Seq[*fact] {
 	}
 }
 
+// askedIDs are the principals that the report is of, where it is not of all.
+func (c *collector) askedIDs() map[string]bool {
+	ids := make(map[string]bool)
+	if c.opts.Principal == "" {
+		return ids
+	}
+	for f := range c.asked() {
+		ids[f.who.id] = true
+	}
+	return ids
+}
+
 // askedFindings leaves out what is found of secrets and of others. Who read
 // after a deletion was chosen before: it may be several.
-func (b *builder) askedFindings(list []Finding) []Finding {
-	if b.opts.Principal == "" {
+func (c *collector) askedFindings(list []Finding, ids map[string]bool) []Finding {
+	if c.opts.Principal == "" {
 		return list
-	}
-	ids := make(map[string]bool)
-	for _, f := range b.asked {
-		ids[f.who.id] = true
 	}
 	return slices.DeleteFunc(list, func(f Finding) bool { return !ids[f.Principal] && f.Kind != KindReadAfterDeletion })
 }

@@ -131,7 +131,7 @@ func (b *builder) compare() ([]FirstSeen, *Baseline) {
 		known[key] = true
 	}
 	out := []FirstSeen{}
-	for _, f := range b.facts {
+	for f := range b.facts.all() {
 		s := f.secret
 		if s == nil || f.kind != kindRead || !f.ok() && !f.denied {
 			continue

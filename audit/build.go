@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"bytes"
 	"cmp"
 	"slices"
 	"strings"
@@ -13,44 +12,44 @@ const listed = 10
 
 // report makes the report of all facts.
 func (c *collector) report() *Report {
-	facts := c.distinct()
-	c.settle()
-	subjects := c.resolve(facts)
+	subjects := c.settle()
 	for _, s := range subjects {
 		s.wanted, s.decoy = c.wanted(s), c.isDecoy(s)
-		joinVersions(s)
 	}
-	b := newBuilder(c, facts, subjects)
+	b := newBuilder(c, subjects)
 	r := &Report{
 		Generated:  c.opts.Now.UTC(),
-		Secrets:    b.secrets(),
 		Principals: b.principals(),
 		Denied:     b.denials(),
 		Changes:    b.changes(),
+		Coverage:   b.covered(),
 	}
 	r.FirstSeen, r.Baseline = b.compare()
-	r.Findings = b.findings(r)
-	r.Coverage = b.covered(r)
+	found := slices.Concat(b.circumstances(), b.bulk())
+	ids := b.askedIDs()
+	r.Secrets, r.Findings = b.secrets() // from here on there are no facts
+	r.Findings = b.findings(r, found, ids)
+	b.note(r)
 	return r
 }
 
 // A builder makes the parts of a report.
 type builder struct {
 	*collector
-	facts    []*fact // one of each event, in the order of time
-	asked    []*fact // those of the principals that the report is of
 	subjects []*subject
 	networks map[string]string // :: address -> network
 	tools    map[string]string // :: user agent -> label
 	agents   map[string]string // :: user agent -> family
 	bits     map[string]actions
+	// missing are the days without an event between the first and the last one.
+	missing []time.Time
 	// functions are the names of the functions that rotate secrets.
 	functions map[string]bool
 }
 
-func newBuilder(c *collector, facts []*fact, subjects []*subject) *builder {
+func newBuilder(c *collector, subjects []*subject) *builder {
 	b := &builder{
-		collector: c, facts: facts, asked: c.asked(facts), subjects: subjects,
+		collector: c, subjects: subjects,
 		networks: make(map[string]string), tools: make(map[string]string), agents: make(map[string]string), functions: make(map[string]bool), bits: actionBits(),
 	}
 	b.findFunctions()
@@ -58,18 +57,20 @@ func newBuilder(c *collector, facts []*fact, subjects []*subject) *builder {
 }
 
 // secrets makes the part of each secret that was asked for, those with most
-// proven laggards first.
-func (b *builder) secrets() []Secret {
-	out := []Secret{}
-	for _, s := range b.subjects {
-		if s.wanted && b.isAsked(s) {
-			out = append(out, b.secret(s))
+// proven laggards first, and lists what is found of each.
+func (b *builder) secrets() ([]Secret, []Finding) {
+	out, found := []Secret{}, []Finding{}
+	for s := range b.bySecret(b.subjects) {
+		if !s.wanted || !b.isAsked(s) {
+			continue
 		}
+		one := b.secret(s)
+		out, found = append(out, one), append(found, b.secretFindings(&one, s)...)
 	}
 	slices.SortStableFunc(out, func(a, b Secret) int {
 		return cmp.Or(-cmp.Compare(proven(a.Laggards), proven(b.Laggards)), strings.Compare(a.Name, b.Name))
 	})
-	return out
+	return out, found
 }
 
 func proven(list []Laggard) int {
@@ -100,28 +101,6 @@ func (c *collector) isDecoy(s *subject) bool {
 		}
 	}
 	return s.isOneOf(c.opts.Decoys)
-}
-
-// sortFacts puts facts in the order of time. Within a second, which is as fine
-// as CloudTrail tells, a rotation starts before and ends after what it did.
-func sortFacts(facts []*fact) {
-	slices.SortFunc(facts, func(a, b *fact) int {
-		return cmp.Or(a.at().Compare(b.at()), cmp.Compare(rank(a.action), rank(b.action)), bytes.Compare(a.id[:], b.id[:]))
-	})
-}
-
-func rank(action string) int {
-	switch action {
-	case "CreateSecret":
-		return 0
-	case "RotateSecret":
-		return 1
-	case "RotationStarted":
-		return 2
-	case "RotationSucceeded", "RotationFailed", "RotationAbandoned":
-		return 4
-	}
-	return 3
 }
 
 // secret makes one secret's part.

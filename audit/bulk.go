@@ -23,7 +23,7 @@ const (
 func (b *builder) attempts() map[string][]*fact {
 	byWho := make(map[string][]*fact)
 	touched := make(map[string]bool)
-	for _, f := range b.asked {
+	for f := range b.asked() {
 		if f.kind != kindRead && f.kind != kindBatch && f.action != "ListSecrets" {
 			continue
 		}

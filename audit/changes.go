@@ -23,7 +23,7 @@ func (b *builder) changes() []Change {
 		}
 		out = append(out, c)
 	}
-	for _, f := range b.asked {
+	for f := range b.asked() {
 		switch {
 		case f.kind == kindKey:
 			for _, s := range byKey[f.rare.key] {

@@ -33,7 +33,7 @@ func (b *builder) circumstances() []Finding {
 	type key struct{ kind, principal string }
 	list := b.listCircumstances()
 	found := make(map[key][]*fact)
-	for _, f := range b.asked {
+	for f := range b.asked() {
 		if !f.isRead() || f.secret == nil || !f.secret.wanted {
 			continue
 		}

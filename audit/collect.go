@@ -5,7 +5,8 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
-	"hash/maphash"
+	"iter"
+	"sort"
 	"strings"
 	"time"
 )
@@ -13,15 +14,15 @@ import (
 // A collector turns records into facts, each event once.
 type collector struct {
 	opts       Options
-	texts      map[string]*string
+	texts      pool[string]
 	principals pool[principal]
 	origins    pool[origin]
 	deeds      pool[deed]
-	facts      facts
-	// seen is where each event's fact stands, by the event's id.
-	seen index
-	// also is where it stands by other ids: those that it shares with the same
-	// event in another account, or with what it corrects.
+	acts       pool[act]
+	// facts are by the ids of their events.
+	facts table[eventID, fact]
+	// also is where a fact stands by other ids: those that it shares with the
+	// same event in another account, or with what it corrects.
 	also map[eventID]int32
 	// merged is where a fact went that turned out to be another one's event.
 	merged map[int32]int32
@@ -38,11 +39,12 @@ type collector struct {
 func newCollector(opts Options) *collector {
 	return &collector{
 		opts:       opts,
-		texts:      make(map[string]*string),
+		texts:      newPool[string](),
 		principals: newPool[principal](),
 		origins:    newPool[origin](),
 		deeds:      newPool[deed](),
-		seen:       newIndex(),
+		acts:       newPool[act](),
+		facts:      newTable(func(f *fact) eventID { return f.id }),
 		also:       make(map[eventID]int32),
 		merged:     make(map[int32]int32),
 		oddIDs:     make(map[eventID]string),
@@ -59,12 +61,7 @@ func (c *collector) share(text string) *string {
 	if text == "" {
 		return nil
 	}
-	if known, ok := c.texts[text]; ok {
-		return known
-	}
-	text = strings.Clone(text)
-	c.texts[text] = &text
-	return &text
+	return c.texts.share(text, strings.Clone)
 }
 
 func (c *collector) internAll(texts []string) []string {
@@ -72,50 +69,6 @@ func (c *collector) internAll(texts []string) []string {
 		texts[i] = c.intern(texts[i])
 	}
 	return texts
-}
-
-// A pool keeps one of the values that are equal. It has them by their hash, the
-// next free one where two have the same, so that none is there as a key as well.
-type pool[T comparable] struct {
-	seed  maphash.Seed
-	known map[uint64]*T
-}
-
-func newPool[T comparable]() pool[T] {
-	return pool[T]{seed: maphash.MakeSeed(), known: make(map[uint64]*T)}
-}
-
-// share returns the value that is kept; keep makes it, if it is not there yet.
-func (p *pool[T]) share(one T, keep func(T) T) *T {
-	for hash := maphash.Comparable(p.seed, one); ; hash++ {
-		known, ok := p.known[hash]
-		switch {
-		case !ok:
-			kept := keep(one)
-			p.known[hash] = &kept
-			return &kept
-		case *known == one:
-			return known
-		}
-	}
-}
-
-// facts is a list that grows without being copied.
-type facts struct {
-	chunks [][]fact
-	n      int32
-}
-
-const factsPerChunk = 256
-
-func (l *facts) at(i int32) *fact { return &l.chunks[i/factsPerChunk][i%factsPerChunk] }
-
-func (l *facts) add(f fact) {
-	if l.n%factsPerChunk == 0 {
-		l.chunks = append(l.chunks, make([]fact, factsPerChunk))
-	}
-	l.n++
-	*l.at(l.n - 1) = f
 }
 
 // take adds what a source yielded.
@@ -165,9 +118,8 @@ func (c *collector) add(r *record) {
 	at := c.place(f.id, others)
 	if at == c.facts.n {
 		c.facts.add(f)
-		c.seen.add(&c.facts, at)
 	} else {
-		c.become(at, merge(c.facts.at(at), &f))
+		c.become(at, c.merge(c.facts.at(at), &f))
 		c.also[f.id] = at
 	}
 	for _, id := range others {
@@ -185,7 +137,7 @@ func (c *collector) become(at int32, f fact) {
 
 // find returns where the fact of an id stands.
 func (c *collector) find(id eventID) (int32, bool) {
-	if at, ok := c.seen.find(&c.facts, id); ok {
+	if at, ok := c.facts.find(id); ok {
 		return at, true
 	}
 	at, ok := c.also[id]
@@ -209,7 +161,7 @@ func (c *collector) place(id eventID, others []eventID) int32 {
 			at = i
 		case at != i:
 			at, i = min(at, i), max(at, i)
-			c.become(at, merge(c.facts.at(at), c.facts.at(i)))
+			c.become(at, c.merge(c.facts.at(at), c.facts.at(i)))
 			c.merged[i] = at
 		}
 	}
@@ -218,7 +170,7 @@ func (c *collector) place(id eventID, others []eventID) int32 {
 
 // merge makes one fact of two of the same event: the better one, with the
 // better name of the secret.
-func merge(a, b *fact) fact {
+func (c *collector) merge(a, b *fact) fact {
 	if worse(a, b) {
 		a, b = b, a
 	}
@@ -230,7 +182,9 @@ func merge(a, b *fact) fact {
 		compareBools(isARN(a.ref()), isARN(b.ref())), compareBools(a.refCorrected(), b.refCorrected()),
 		cmp.Compare(len(a.ref()), len(b.ref())), cmp.Compare(a.ref(), b.ref()),
 	) < 0 {
-		out.named = b.named
+		better := *out.act
+		better.named = b.named
+		out.act = c.act(better)
 		if out.corrects() {
 			out.rare.refCorrected = b.refCorrected()
 		}
@@ -271,25 +225,125 @@ func compareBools(a, b bool) int {
 	return 1
 }
 
-// distinct lists the facts, one of each event, in the order of time.
-func (c *collector) distinct() []*fact {
-	facts := make([]*fact, 0, int(c.facts.n)-len(c.merged))
-	for i := range c.facts.n {
-		if _, gone := c.merged[i]; !gone {
-			facts = append(facts, c.facts.at(i))
-		}
-	}
-	sortFacts(facts)
-	return facts
-}
-
-// settle forgets what is needed only until all records were taken: there is
-// much of it, and the report takes its place.
-func (c *collector) settle() {
-	c.texts = make(map[string]*string)
-	c.seen, c.also, c.merged = index{}, nil, nil
+// settle ends the taking of records. It returns the secrets, and leaves one fact
+// of each event, in the order of time, that knows its secret. What was needed
+// only until then is forgotten: there is much of it, and the report takes its
+// place.
+func (c *collector) settle() []*subject {
+	c.distinct()
+	sort.Sort(order{&c.facts.list, byTime})
+	subjects := c.resolve()
+	c.texts = newPool[string]()
 	c.principals, c.origins, c.deeds = pool[principal]{}, pool[origin]{}, pool[deed]{}
 	c.scratch = record{}
+	return subjects
+}
+
+// distinct leaves out the facts that were merged into others. None is found by its
+// id any more.
+func (c *collector) distinct() {
+	l := &c.facts.list
+	n := int32(0)
+	for i := range l.n {
+		if _, gone := c.merged[i]; !gone {
+			*l.at(n) = *l.at(i)
+			n++
+		}
+	}
+	l.n = n
+	c.facts.slots, c.also, c.merged = nil, nil, nil
+}
+
+// bySecret yields each secret with its facts in the order of time, the reads with
+// the version that they got, and those of the batches that name it. Then it lets
+// them go: nobody has a fact any more when it has ended.
+func (c *collector) bySecret(subjects []*subject) iter.Seq[*subject] {
+	return func(yield func(*subject) bool) {
+		c.spread()
+		l := &c.facts.list
+		sort.Sort(order{l, bySubject})
+		at := int32(0)
+		for at < l.n && l.at(at).secret == nil {
+			at++
+		}
+		var facts []*fact
+		for _, s := range subjects {
+			for facts = facts[:0]; at < l.n && l.at(at).secret == s; at++ {
+				facts = append(facts, l.at(at))
+			}
+			s.facts = facts
+			joinVersions(s)
+			if !yield(s) {
+				return
+			}
+			s.facts = nil
+			l.drop(at)
+		}
+		*l = list[fact]{}
+	}
+}
+
+// spread adds a fact for each secret that a batch names.
+func (c *collector) spread() {
+	for i := range c.facts.n {
+		batch := c.facts.at(i)
+		if batch.kind != kindBatch || batch.rare == nil {
+			continue
+		}
+		for _, s := range batch.rare.secrets {
+			one, about := *batch, *batch.act
+			about.secret = s
+			one.act = c.act(about)
+			c.facts.list.add(one)
+		}
+	}
+	c.acts = pool[act]{}
+}
+
+// An order is facts in an order, for [sort.Sort].
+type order struct {
+	*list[fact]
+	compare func(a, b *fact) int
+}
+
+// Len is how many facts there are.
+func (o order) Len() int { return int(o.n) }
+
+// Less reports whether one comes before another.
+func (o order) Less(i, j int) bool { return o.compare(o.at(int32(i)), o.at(int32(j))) < 0 } //nolint:gosec // less than n.
+
+// Swap exchanges two.
+func (o order) Swap(i, j int) { a, b := o.at(int32(i)), o.at(int32(j)); *a, *b = *b, *a } //nolint:gosec // less than n.
+
+// byTime compares facts by their time. Within a second, which is as fine as
+// CloudTrail tells, a rotation starts before and ends after what it did.
+func byTime(a, b *fact) int {
+	if a.micros != b.micros {
+		return cmp.Compare(a.micros, b.micros)
+	}
+	return cmp.Or(cmp.Compare(rank(a.action), rank(b.action)), bytes.Compare(a.id[:], b.id[:]))
+}
+
+func rank(action string) int {
+	switch action {
+	case "CreateSecret":
+		return 0
+	case "RotateSecret":
+		return 1
+	case "RotationStarted":
+		return 2
+	case "RotationSucceeded", "RotationFailed", "RotationAbandoned":
+		return 4
+	}
+	return 3
+}
+
+// bySubject compares facts by their secret, those of none first, then by their time.
+func bySubject(a, b *fact) int {
+	if x, y := a.secret.position(), b.secret.position(); x != y {
+		return x - y
+	}
+	return byTime(a, b)
 }
 
 // eventID writes a fact's id as the record did.

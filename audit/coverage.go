@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// covered says what the report is based on.
-func (b *builder) covered(r *Report) Coverage {
+// covered says what the report is based on, as the facts show it.
+func (b *builder) covered() Coverage {
 	out := Coverage{
 		From: b.opts.From.UTC(), To: b.opts.To.UTC(),
 		Malformed: b.malformed,
@@ -19,7 +19,7 @@ func (b *builder) covered(r *Report) Coverage {
 	var accounts, regions set
 	days := make(map[time.Time]bool)
 	changesOfKeys := 0
-	for _, f := range b.facts {
+	for f := range b.facts.all() {
 		if f.rare != nil && f.rare.replaced {
 			out.Replaced++
 		}
@@ -48,6 +48,17 @@ func (b *builder) covered(r *Report) Coverage {
 	out.Duplicates = b.records - out.Events - out.Replaced - changesOfKeys
 	out.Accounts, out.MoreAccounts = accounts.some()
 	out.Regions, out.MoreRegions = regions.some()
+	out.Skipped = b.skipped
+	slices.SortFunc(out.Skipped, func(a, b Skipped) int {
+		return cmp.Or(strings.Compare(a.What, b.What), strings.Compare(a.Why, b.Why))
+	})
+	b.missing = missingDays(out.FirstEvent, out.LastEvent, days)
+	return out
+}
+
+// note says in words what a report did not see.
+func (b *builder) note(r *Report) {
+	out := &r.Coverage
 	for i := range r.Secrets {
 		for _, a := range r.Secrets[i].Accesses {
 			for _, v := range a.Versions {
@@ -57,11 +68,7 @@ func (b *builder) covered(r *Report) Coverage {
 			}
 		}
 	}
-	out.Skipped = b.skipped
-	slices.SortFunc(out.Skipped, func(a, b Skipped) int {
-		return cmp.Or(strings.Compare(a.What, b.What), strings.Compare(a.Why, b.Why))
-	})
-	out.Notes = append(out.Notes, b.notes(&out, days)...)
+	out.Notes = append(out.Notes, b.notes(out)...)
 	if out.Malformed > 0 {
 		out.Notes = append(out.Notes, plural(out.Malformed, "record")+" could not be read")
 	}
@@ -71,11 +78,10 @@ func (b *builder) covered(r *Report) Coverage {
 	if out.Integrity != nil {
 		out.Notes = append(out.Notes, out.Integrity.Problems...)
 	}
-	return out
 }
 
-// notes say in words what the report did not see.
-func (c *collector) notes(out *Coverage, days map[time.Time]bool) []string {
+// notes are those on the events.
+func (b *builder) notes(out *Coverage) []string {
 	var notes []string
 	note := func(format string, args ...any) { notes = append(notes, fmt.Sprintf(format, args...)) }
 	if out.Events == 0 {
@@ -93,7 +99,7 @@ func (c *collector) notes(out *Coverage, days map[time.Time]bool) []string {
 	if !out.From.IsZero() && out.FirstEvent.Sub(out.From) > day {
 		note("the first event is of %s, long after the start that was asked for", out.FirstEvent.Format(time.RFC3339))
 	}
-	if missing := missingDays(out.FirstEvent, out.LastEvent, days); len(missing) > 0 {
+	if missing := b.missing; len(missing) > 0 {
 		note("%s between the first and the last event without any, the first of them %s", plural(len(missing), "day"), missing[0].Format(time.DateOnly))
 	}
 	if out.Unattributed > 0 {

@@ -13,7 +13,7 @@ func (b *builder) denials() []Denied {
 		principal, action string
 	}
 	groups := make(map[key]*Denied)
-	for _, f := range b.asked {
+	for f := range b.asked() {
 		if !f.denied || !f.isCall() || len(b.opts.Secrets) > 0 && (f.secret == nil || !f.secret.wanted) {
 			continue
 		}
@@ -27,7 +27,7 @@ func (b *builder) denials() []Denied {
 			groups[k] = d
 		}
 		d.Count++
-		d.Last, d.Message = f.at(), f.rare.message
+		d.Last, d.Message = f.at(), f.message()
 		d.Events = latestTen(append(d.Events, b.eventID(f)))
 	}
 	out := make([]Denied, 0, len(groups))

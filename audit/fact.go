@@ -62,27 +62,38 @@ func isService(r *record) bool {
 }
 
 // A fact is what is kept of a record, in few bytes, as there is one of each
-// event. What many facts have in common is shared.
+// event.
 type fact struct {
-	micros int64 // the time, since 1970
 	id     eventID
-	*origin
-	*deed
-	named  *string // the secret as the record names it; nil if it does not
-	secret *subject
-	used   *string // the version; nil if it is not known
-	rare   *rare
+	micros int64 // the time, since 1970
+	*act
+	used *string // the version; nil if it is not known
 }
 
 // at is when it happened.
 func (f *fact) at() time.Time { return time.UnixMicro(f.micros).UTC() }
 
-// ref is the secret as the record names it.
-func (f *fact) ref() string { return textAt(f.named) }
-
 // version is the version that was asked for, or made; for a read it is filled
 // in from KMS.
 func (f *fact) version() string { return textAt(f.used) }
+
+// An act is who did what with which secret. A trail is full of the same
+// callers' doing the same again and again: all facts of that share one act,
+// which never changes.
+type act struct {
+	*origin
+	*deed
+	named  *string // the secret as the record names it; nil if it does not
+	secret *subject
+	said   *string // the error's message, where it is kept
+	rare   *rare
+}
+
+// ref is the secret as the record names it.
+func (a *act) ref() string { return textAt(a.named) }
+
+// message is what was said of a call that was refused, or went wrong.
+func (a *act) message() string { return textAt(a.said) }
 
 func textAt(text *string) string {
 	if text == nil {
@@ -109,6 +120,11 @@ type deed struct {
 	stage    string
 }
 
+// isPlain reports whether it reads something, and changes nothing.
+func (d *deed) isPlain() bool {
+	return d.kind == kindRead || d.kind == kindDescribe || d.kind == kindDecrypt || d.kind == kindEncrypt
+}
+
 // isRead reports whether a fact is a read that succeeded.
 func (f *fact) isRead() bool { return f.kind == kindRead && f.ok() }
 
@@ -128,7 +144,6 @@ func (f *fact) isCall() bool { return f.kind < kindRotation }
 
 // rare is what few records have.
 type rare struct {
-	message    string
 	token      string
 	stages     []string
 	arn, name  string   // a pair that belongs together
@@ -187,11 +202,12 @@ func (id eventID) String() string {
 // newFact keeps of a record what the report needs.
 func (c *collector) newFact(r *record) fact {
 	p := &r.RequestParameters
-	f := fact{micros: r.at.UnixMicro(), id: c.id(r), origin: c.origin(r), deed: c.deed(r)}
-	if f.kind != kindKey {
-		f.named = c.share(r.secretID())
+	f := fact{id: c.id(r), micros: r.at.UnixMicro()}
+	a := act{origin: c.origin(r), deed: c.deed(r)}
+	if a.kind != kindKey {
+		a.named = c.share(r.secretID())
 	}
-	switch f.kind {
+	switch a.kind {
 	case kindRead:
 		f.used = c.share(p.VersionID)
 	case kindDecrypt, kindEncrypt:
@@ -199,12 +215,16 @@ func (c *collector) newFact(r *record) fact {
 	case kindRotation:
 		f.used = c.share(r.rotationToken())
 	}
-	f.rare = c.newRare(r, &f)
-	if f.corrects() {
-		f.rare.refCorrected = f.named != nil
+	if a.denied || !a.isPlain() || r.corrects() {
+		a.said = c.share(r.ErrorMessage)
 	}
+	a.rare = c.newRare(r, &a)
+	f.act = c.act(a)
 	return f
 }
+
+// act returns the one that is kept of those that are equal.
+func (c *collector) act(a act) *act { return c.acts.share(a, func(a act) act { return a }) }
 
 // origin is where a record's call came from.
 func (c *collector) origin(r *record) *origin {
@@ -240,14 +260,13 @@ func (c *collector) id(r *record) eventID {
 }
 
 // newRare returns what few records have, or nil if this one has nothing of it.
-func (c *collector) newRare(r *record, f *fact) *rare {
+func (c *collector) newRare(r *record, a *act) *rare {
 	p := &r.RequestParameters
-	plain := f.kind == kindRead || f.kind == kindDescribe || f.kind == kindDecrypt || f.kind == kindEncrypt
-	if plain && !f.denied && r.Addendum.OriginalEventID == "" {
+	plain := a.isPlain() || a.kind == kindRotation && cmp.Or(r.AdditionalEventData.ARN, r.ResponseElements.ARN) == ""
+	if plain && !r.corrects() {
 		return nil
 	}
 	x := &rare{
-		message:    c.intern(r.ErrorMessage),
 		token:      c.intern(p.ClientRequestToken),
 		stages:     c.internAll(p.VersionStages),
 		moved:      c.intern(p.MoveToVersionID),
@@ -258,22 +277,23 @@ func (c *collector) newRare(r *record, f *fact) *rare {
 		madeResult: c.intern(r.ResponseElements.VersionID),
 		lambda:     c.intern(p.RotationLambdaARN),
 		detail:     c.intern(detailOf(r)),
-		corrects:   r.Addendum.OriginalEventID != "",
+		corrects:   r.corrects(),
 	}
+	x.refCorrected = x.corrects && a.named != nil
 	for _, filter := range p.Filters {
 		for _, v := range filter.Values {
 			x.catchAll = x.catchAll || strings.HasPrefix(v, "!")
 		}
 	}
-	if f.kind == kindKey {
+	if a.kind == kindKey {
 		x.key = c.intern(keyID(cmp.Or(p.KeyID, r.firstResource())))
 	}
 	x.arn, x.name = r.ResponseElements.ARN, r.ResponseElements.Name
 	if r.AdditionalEventData.ARN != "" {
 		x.arn, x.name = r.AdditionalEventData.ARN, r.AdditionalEventData.Name
 	}
-	if x.name == "" && !isARN(f.ref()) && f.kind == kindOther {
-		x.name = f.ref() // the name that was asked for belongs to the ARN of the answer
+	if x.name == "" && !isARN(a.ref()) && a.kind == kindOther {
+		x.name = a.ref() // the name that was asked for belongs to the ARN of the answer
 	}
 	if x.name == "" {
 		x.name = p.Name

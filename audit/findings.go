@@ -8,25 +8,17 @@ import (
 	"time"
 )
 
-// findings lists what somebody should look at, the gravest and latest first.
-func (b *builder) findings(r *Report) []Finding {
-	out := []Finding{}
-	subjects := make(map[string]*subject, len(b.subjects))
-	for _, s := range b.subjects {
-		subjects[s.key()] = s
-	}
-	for i := range r.Secrets {
-		s := &r.Secrets[i]
-		out = append(out, b.secretFindings(s, subjects[cmp.Or(s.ARN, s.Account+"/"+s.Region+"/"+s.Name)])...)
-	}
+// findings lists what somebody should look at, the gravest and latest first: what
+// was found, and what the report shows. The ids are the principals' that it is of.
+func (b *builder) findings(r *Report, found []Finding, ids map[string]bool) []Finding {
+	denied := make([]Finding, 0, len(r.Denied))
 	for i := range r.Denied {
-		out = append(out, deniedFinding(&r.Denied[i]))
+		denied = append(denied, deniedFinding(&r.Denied[i]))
 	}
-	out = append(out, b.circumstances()...)
-	out = append(out, b.bulk()...)
-	out = append(out, firstSeenFindings(r.FirstSeen)...)
-	out = append(out, changeFindings(r.Changes)...)
-	out = b.askedFindings(out)
+	out := slices.Concat(r.Findings, found, denied, firstSeenFindings(r.FirstSeen), changeFindings(r.Changes))
+	if out = b.askedFindings(out, ids); out == nil {
+		out = []Finding{}
+	}
 	labels := make(map[string][]string, len(r.Principals))
 	for i := range r.Principals {
 		labels[r.Principals[i].ID] = r.Principals[i].Labels

@@ -9,7 +9,7 @@ import (
 // principals adds up what each principal did.
 func (b *builder) principals() []Principal {
 	rows := make(map[string]*principalBuilder)
-	for _, f := range b.asked {
+	for f := range b.asked() {
 		if !f.isCall() || len(b.opts.Secrets) > 0 && (f.secret == nil || !f.secret.wanted) {
 			continue
 		}

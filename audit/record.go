@@ -166,6 +166,9 @@ func (r *record) isKeyChange() bool {
 	return false
 }
 
+// corrects reports whether a record takes the place of an earlier one.
+func (r *record) corrects() bool { return r.Addendum.OriginalEventID != "" }
+
 // firstResource is the ARN of the first resource of a record; for KMS, its key.
 func (r *record) firstResource() string {
 	if len(r.Resources) == 0 {

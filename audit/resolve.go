@@ -13,7 +13,8 @@ type subject struct {
 	arn, name, account, region string
 	// from is since when it had its name: its making, or what shows it first.
 	from   time.Time
-	facts  []*fact
+	number int     // in the order of the secrets, from one on
+	facts  []*fact // while its part is made: see bySecret
 	state  *State
 	leases []Lease
 	decoy  bool
@@ -23,6 +24,14 @@ type subject struct {
 // key names a secret among all others.
 func (s *subject) key() string {
 	return cmp.Or(s.arn, s.account+"/"+s.region+"/"+s.name)
+}
+
+// position is the secret's number; zero for none.
+func (s *subject) position() int {
+	if s == nil {
+		return 0
+	}
+	return s.number
 }
 
 // parseARN takes a secret's ARN apart. The name has the random end that
@@ -60,35 +69,37 @@ type place struct{ account, region, name string }
 
 // A resolver knows which names and ARNs are the same secret.
 type resolver struct {
+	*collector
 	byARN  map[string]*subject
 	byName map[place][]*subject // those with an ARN
 	named  map[place]*subject   // known by the name only
 }
 
-// resolve gives each fact its secret, and each secret its facts in the order
-// of theirs.
-func (c *collector) resolve(facts []*fact) []*subject {
+// resolve gives each fact its secret.
+func (c *collector) resolve() []*subject {
 	r := &resolver{
-		byARN:  make(map[string]*subject),
-		byName: make(map[place][]*subject),
-		named:  make(map[place]*subject),
+		collector: c,
+		byARN:     make(map[string]*subject),
+		byName:    make(map[place][]*subject),
+		named:     make(map[place]*subject),
 	}
 	for i := range c.opts.Inventory {
 		r.learnState(&c.opts.Inventory[i])
 	}
-	for _, f := range facts {
+	for f := range c.facts.all() {
 		r.learn(f)
 	}
-	r.guess(facts)
+	r.guess()
 	for _, same := range r.byName {
 		slices.SortFunc(same, func(a, b *subject) int { return cmp.Or(a.from.Compare(b.from), strings.Compare(a.arn, b.arn)) })
 	}
-	for _, f := range facts {
-		if f.secret = r.find(f); f.secret != nil {
-			f.secret.facts = append(f.secret.facts, f)
-		}
+	c.acts = newPool[act]() // of acts that know their secret
+	for f := range c.facts.all() {
+		about := *f.act
+		about.secret = r.find(f.at(), &about)
+		f.act = c.act(about)
 		if f.kind == kindBatch && f.rare != nil {
-			r.spread(f)
+			f.rare.secrets = r.listed(f)
 		}
 	}
 	for _, l := range c.opts.Leases {
@@ -109,9 +120,9 @@ func (r *resolver) learnState(state *State) {
 // guess takes the ARNs that no record vouches for: one is whole if it ends like
 // one, and is not another one's beginning. The longest come first, so that the
 // others find what they begin.
-func (r *resolver) guess(facts []*fact) {
+func (r *resolver) guess() {
 	first := make(map[string]*fact)
-	for _, f := range facts {
+	for f := range r.facts.all() {
 		refs := []string{f.ref()}
 		if f.kind == kindBatch && f.rare != nil {
 			refs = f.rare.list
@@ -135,20 +146,17 @@ func (r *resolver) guess(facts []*fact) {
 	}
 }
 
-// spread gives a batch to each secret that it names.
-func (r *resolver) spread(batch *fact) {
+// listed are the secrets that a batch names, but for the one that it is about.
+func (r *resolver) listed(batch *fact) []*subject {
+	var out []*subject
 	for i := range batch.rare.list {
-		f := *batch
-		f.named = &batch.rare.list[i]
-		if f.secret = r.find(&f); f.secret == nil {
-			continue
+		one := *batch.act
+		one.named = &batch.rare.list[i]
+		if s := r.find(batch.at(), &one); s != nil && s != batch.secret && !slices.Contains(out, s) {
+			out = append(out, s)
 		}
-		if n := len(f.secret.facts); n > 0 && f.secret.facts[n-1].id == f.id {
-			continue // named twice
-		}
-		f.secret.facts = append(f.secret.facts, &f)
-		batch.rare.secrets = append(batch.rare.secrets, f.secret)
 	}
+	return out
 }
 
 // alive is a time at which the secret was there: an ARN is named after its end
@@ -204,25 +212,25 @@ func (r *resolver) longer(arn string) *subject {
 	return same[0]
 }
 
-// find returns the secret of a fact, or nil if it names none.
-func (r *resolver) find(f *fact) *subject {
-	if f.ref() == "" {
+// find returns the secret of an act at a time, or nil if it names none.
+func (r *resolver) find(at time.Time, a *act) *subject {
+	if a.ref() == "" {
 		return nil
 	}
-	if s, ok := r.byARN[f.ref()]; ok {
+	if s, ok := r.byARN[a.ref()]; ok {
 		return s
 	}
-	at := place{f.account, f.region, f.ref()}
-	if region, account, ok := parseARN(f.ref()); ok {
-		at = place{account, region, resource(f.ref())} // without its random end
+	of := place{a.account, a.region, a.ref()}
+	if region, account, ok := parseARN(a.ref()); ok {
+		of = place{account, region, resource(a.ref())} // without its random end
 	}
-	if s := latest(r.byName[at], f.at()); s != nil {
+	if s := latest(r.byName[of], at); s != nil {
 		return s
 	}
-	s, ok := r.named[at]
+	s, ok := r.named[of]
 	if !ok {
-		s = &subject{name: at.name, account: at.account, region: at.region}
-		r.named[at] = s
+		s = &subject{name: of.name, account: of.account, region: of.region}
+		r.named[of] = s
 	}
 	return s
 }
@@ -257,5 +265,8 @@ func (r *resolver) subjects() []*subject {
 	slices.SortFunc(all, func(a, b *subject) int {
 		return slices.Compare([]string{a.name, a.account, a.region, a.arn}, []string{b.name, b.account, b.region, b.arn})
 	})
+	for i, s := range all {
+		s.number = i + 1
+	}
 	return all
 }

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"cmp"
+	"slices"
 	"time"
 )
 
@@ -29,7 +30,7 @@ func (c *collector) rotations(s *subject) ([]Rotation, map[string]int) {
 	if len(steps) == 0 {
 		steps = nil
 	}
-	return l.list, steps
+	return slices.Clone(l.list), steps
 }
 
 // A rotationList puts the events of rotations together.
@@ -107,8 +108,8 @@ func (l *rotationList) end(f *fact, status, event string) *Rotation {
 		r.Failures++
 		r.Step, r.Function = "", ""
 	}
-	if f.rare != nil && f.rare.message != "" {
-		r.Message = f.rare.message
+	if f.message() != "" {
+		r.Message = f.message()
 		if m := failure.FindStringSubmatch(r.Message); m != nil {
 			r.Function, r.Step = m[1], m[2]
 		}

@@ -66,5 +66,5 @@ func timeline(reads iter.Seq[*fact], width time.Duration) []ReadCount {
 	slices.SortFunc(out, func(a, b ReadCount) int {
 		return cmp.Or(a.At.Compare(b.At), strings.Compare(a.VersionID, b.VersionID))
 	})
-	return out
+	return slices.Clone(out) // as long as it is, as there are many of them
 }

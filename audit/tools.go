@@ -95,13 +95,12 @@ func (b *builder) findFunctions() {
 			b.functions[name] = true
 		}
 	}
-	for _, f := range b.facts {
-		if f.rare == nil {
-			continue
+	for f := range b.facts.all() {
+		if f.rare != nil {
+			learn(f.rare.lambda)
 		}
-		learn(f.rare.lambda)
 		if f.action == "RotationFailed" || f.action == "RotationAbandoned" {
-			if m := failure.FindStringSubmatch(f.rare.message); m != nil {
+			if m := failure.FindStringSubmatch(f.message()); m != nil {
 				learn(m[1])
 			}
 		}

@@ -147,20 +147,8 @@ func (id *identity) namedBy(who string) string {
 
 // trace fills a trace with what the collector holds, which is the principal's.
 func (c *collector) trace(t *Trace) {
-	facts := c.distinct()
-	c.settle()
-	subjects := c.resolve(facts)
-	for _, s := range subjects {
-		s.wanted = c.wanted(s)
-		joinVersions(s)
-		if touched, ok := c.touched(s); ok && s.wanted {
-			t.Secrets = append(t.Secrets, touched)
-		}
-	}
-	slices.SortFunc(t.Secrets, func(a, b Touched) int {
-		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.ARN, b.ARN))
-	})
-	for _, f := range facts {
+	subjects := c.settle()
+	for f := range c.facts.all() {
 		switch {
 		case f.kind == kindBatch && f.ok():
 			t.Batches++
@@ -168,8 +156,18 @@ func (c *collector) trace(t *Trace) {
 			t.Unattributed++
 		}
 	}
-	b := newBuilder(c, facts, subjects)
-	t.Coverage = b.covered(&Report{})
+	b := newBuilder(c, subjects)
+	r := &Report{Coverage: b.covered()}
+	b.note(r)
+	t.Coverage = r.Coverage
+	for s := range c.bySecret(subjects) {
+		if touched, ok := c.touched(s); ok && c.wanted(s) {
+			t.Secrets = append(t.Secrets, touched)
+		}
+	}
+	slices.SortFunc(t.Secrets, func(a, b Touched) int {
+		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.ARN, b.ARN))
+	})
 }
 
 // touched is what was done with one secret; false if its value was not asked
