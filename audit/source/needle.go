@@ -38,14 +38,14 @@ const searches = 3
 
 // indexService finds the name of the service.
 func indexService(text []byte, from int) hit {
-	const tip = "ger.amazonaws.com"
-	for at := from; ; at += len(tip) {
-		found := bytes.Index(text[at:], []byte(tip))
+	const before, tip = len("secretsmanager.ama"), 'z'
+	for at := from; ; at++ {
+		found := bytes.IndexByte(text[at:], tip)
 		if found < 0 {
 			return hit{at: -1}
 		}
 		at += found
-		if begin := at + len(tip) - len(service); begin >= from && string(text[begin:at+len(tip)]) == service {
+		if begin := at - before; begin >= from && bytes.HasPrefix(text[begin:], []byte(service)) {
 			return hit{begin, len(service)}
 		}
 	}

@@ -71,7 +71,14 @@ func isOpen(text []byte) bool {
 	return kind == incomplete || o.depth == maxDepth
 }
 
-func trimmedRight(text []byte) []byte { return bytes.TrimRight(text, " \t\r\n") }
+// trimmedRight is a text without the white space at its end: there is none, mostly.
+func trimmedRight(text []byte) []byte {
+	n := len(text)
+	for n > 0 && (text[n-1] == ' ' || text[n-1] == '\t' || text[n-1] == '\r' || text[n-1] == '\n') {
+		n--
+	}
+	return text[:n]
+}
 
 // lastByte is the last byte of a text that is no white space, or zero.
 func lastByte(text []byte) byte {
