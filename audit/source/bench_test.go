@@ -15,7 +15,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"runtime/debug"
 	"strconv"
 	"strings"
 	"syscall"
@@ -140,8 +139,7 @@ func measure(mode, dir string) int {
 	case "inflate":
 		err = inflate(dir)
 	case "summarize":
-		debug.SetGCPercent(25) // as the command does
-		report, err = audit.Summarize(context.Background(), source.Files([]string{dir}), audit.Options{})
+		report, err = audit.Summarize(context.Background(), source.Sparingly(source.Files([]string{dir})), audit.Options{}) // as the command does
 	}
 	wall := time.Since(begin)
 	var used syscall.Rusage

@@ -92,7 +92,6 @@ is whole and has a finding of that severity or a graver one.`,
 // audit makes the report and hands it over. What is wrong with the flags is said
 // before anything is read.
 func (a *app) audit(cmd *cobra.Command, f auditFlags, paths []string) error {
-	sparingly()
 	opts := audit.Options{Now: time.Now(), Principal: f.principal, Secrets: a.named(f.secrets), Decoys: a.named(f.decoys)}
 	var err error
 	if opts.From, opts.To, err = f.bounds(opts.Now, len(paths) > 0); err != nil {
@@ -144,7 +143,7 @@ func (a *app) summarize(cmd *cobra.Command, f auditFlags, opts audit.Options, pa
 			return nil, err
 		}
 	}
-	report, err := audit.Summarize(cmd.Context(), records.source, opts)
+	report, err := audit.Summarize(cmd.Context(), source.Sparingly(records.source), opts)
 	if kept != nil {
 		err = errors.Join(err, kept.Close())
 	}

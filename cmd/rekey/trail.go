@@ -9,7 +9,6 @@ import (
 	"iter"
 	"os"
 	"regexp"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -195,14 +194,5 @@ func (w watched) Records(ctx context.Context) iter.Seq2[json.RawMessage, error] 
 			}
 		}
 		all = ctx.Err() == nil
-	}
-}
-
-// sparingly collects garbage when there is a quarter as much of it as is in use,
-// unless GOGC says otherwise: a reading leaves little, and a report over months
-// is to fit beside other work.
-func sparingly() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(25)
 	}
 }
