@@ -39,7 +39,7 @@ func newBench(ctx context.Context, log io.Writer) (*bench, error) {
 	if err != nil {
 		return nil, fmt.Errorf("finding the repository: %w", err)
 	}
-	dir, err := os.MkdirTemp("", "rekey-acceptance-")
+	dir, err := openFolder("", "rekey-acceptance-")
 	if err != nil {
 		return nil, err
 	}
@@ -52,6 +52,16 @@ func newBench(ctx context.Context, log io.Writer) (*bench, error) {
 		return nil, err
 	}
 	return b, nil
+}
+
+// openFolder makes a folder that the accounts of servers may pass through, so that
+// their files lie in it and go with the rest.
+func openFolder(dir, pattern string) (string, error) {
+	made, err := os.MkdirTemp(dir, pattern)
+	if err != nil {
+		return "", err
+	}
+	return made, os.Chmod(made, 0o711) //nolint:gosec // to be passed through, not read.
 }
 
 // build builds a program of the repository into the folder that the checks have
@@ -72,7 +82,7 @@ func (b *bench) try(s statement) error {
 	}
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
-	dir, err := os.MkdirTemp(b.dir, s.id+"-")
+	dir, err := openFolder(b.dir, s.id+"-")
 	if err != nil {
 		return err
 	}

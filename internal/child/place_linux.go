@@ -1,7 +1,7 @@
 package child
 
 import (
-	"crypto/sha256"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -13,8 +13,8 @@ const stateRoot = "/var/lib/rekey"
 
 // Place returns the folder for a server's files. The account has to pass
 // through every folder above it; where it may not, as below /root or in a
-// folder of mktemp, the files lie in a folder of their own under /var/lib,
-// named after the kind of server and the one that was asked for.
+// folder of mktemp, dir becomes a link to a folder under /var/lib. So what
+// holds dir can be moved, and what is put in the place of a removed one is new.
 func (a *Account) Place(kind, dir string) (string, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil || a == nil {
@@ -23,14 +23,26 @@ func (a *Account) Place(kind, dir string) (string, error) {
 	if err := os.MkdirAll(filepath.Dir(abs), 0o711); err != nil { //nolint:gosec // to be passed through, not read.
 		return "", err
 	}
+	if target, err := os.Readlink(abs); err == nil {
+		return target, nil
+	}
 	if passable(filepath.Dir(abs)) {
 		return abs, nil
+	}
+	if _, err := os.Lstat(abs); err == nil {
+		return "", fmt.Errorf("the account that %s runs as can no longer reach %s: let others pass through the folders above it (chmod o+x)", kind, abs)
 	}
 	if err := os.MkdirAll(stateRoot, 0o711); err != nil { //nolint:gosec // as above.
 		return "", err
 	}
-	sum := sha256.Sum256([]byte(abs))
-	return filepath.Join(stateRoot, fmt.Sprintf("%s-%x", kind, sum[:8])), nil
+	target, err := os.MkdirTemp(stateRoot, kind+"-")
+	if err != nil {
+		return "", err
+	}
+	if err := os.Symlink(target, abs); err != nil {
+		return "", errors.Join(err, os.Remove(target))
+	}
+	return target, nil
 }
 
 // Temp is where the account's temporary folders may lie.
