@@ -142,13 +142,11 @@ func rekeyIn(t *testing.T, script string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	binary, err := os.ReadFile(self)
-	if err != nil {
-		t.Fatal(err)
-	}
 	path := filepath.Join(t.TempDir(), "rekey") // the name by which it knows what it is
-	if err := os.WriteFile(path, binary, 0o700); err != nil {
-		t.Fatal(err)
+	// Were it written by this process, then a process that another test forks meanwhile
+	// would hold it open for writing, and no shell could run it: text file busy.
+	if out, err := exec.CommandContext(t.Context(), "cp", self, path).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
 	}
 	return strings.ReplaceAll(script, "go run ./cmd/rekey", path)
 }
