@@ -184,7 +184,7 @@ var refusal = regexp.MustCompile(`not authorized|AccessDenied|Access Denied|\bFo
 func TestTheDeployersPoliciesAreWhatADeploymentTakes(t *testing.T) {
 	t.Parallel()
 	artifacts := t.TempDir()
-	if err := buildEmpty(artifacts); err != nil {
+	if err := writeEmpty(artifacts); err != nil {
 		t.Fatal(err)
 	}
 	all := deployerPolicies(t)

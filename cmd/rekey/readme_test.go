@@ -297,7 +297,7 @@ func TestTheGettingStartedCommandsRun(t *testing.T) {
 	pgtest.Need(t)
 	parts := blocks(t, "../../docs/getting-started.md", bashBlock)
 	dir := t.TempDir()
-	if err := errors.Join(buildEmpty(filepath.Join(dir, "dist")), copyFile(filepath.Join(dir, "template.yaml"), "../../template.yaml")); err != nil {
+	if err := errors.Join(writeEmpty(filepath.Join(dir, "dist")), copyFile(filepath.Join(dir, "template.yaml"), "../../template.yaml")); err != nil {
 		t.Fatal(err)
 	}
 	ready := startFromReadme(t, parts[0])
