@@ -260,7 +260,7 @@ func (d *deployment) resolve(context.Context) error {
 	if d.needed, err = d.template.NeededCodeURIs(d.setting); err != nil {
 		return explainStart(err, upFlags{})
 	}
-	d.source = deploy.Source{Artifacts: d.artifacts}
+	d.source = deploy.Source{Artifacts: d.artifacts, Here: onThisMachine(os.Getenv("AWS_ENDPOINT_URL"))}
 	if d.artifacts == "" {
 		here, err := os.Getwd()
 		if err != nil {

@@ -66,6 +66,9 @@ type Source struct {
 	// build` leaves them in dist: a function's at CodeUri/bootstrap, a layer's
 	// at layers/NAME/extensions/NAME. If it is empty they are built.
 	Artifacts string
+	// Here says that they go to a system that runs on this machine, which takes
+	// programs for this machine too.
+	Here bool
 }
 
 // FindSource looks for the module in a folder and those above it. The error
@@ -114,7 +117,7 @@ func (s Source) Check(codeURIs []string) error {
 	var wrong []string
 	for _, uri := range codeURIs {
 		file := unitOf(uri).file
-		if fault := faultOf(filepath.Join(s.Artifacts, filepath.FromSlash(file))); fault != "" {
+		if fault := s.faultOf(filepath.Join(s.Artifacts, filepath.FromSlash(file))); fault != "" {
 			wrong = append(wrong, file+" "+fault)
 		}
 	}
@@ -126,7 +129,7 @@ func (s Source) Check(codeURIs []string) error {
 
 // faultOf says why Lambda could not run a program, which may be a script; empty
 // if it can.
-func faultOf(path string) string {
+func (s Source) faultOf(path string) string {
 	file, err := os.Open(path) //nolint:gosec // what is to be deployed.
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -143,7 +146,7 @@ func faultOf(path string) string {
 	if err != nil {
 		return "is no program for Linux"
 	}
-	if program.Machine != elf.EM_AARCH64 {
+	if program.Machine != elf.EM_AARCH64 && !(s.Here && program.Machine == elf.EM_X86_64 && runtime.GOARCH == "amd64") {
 		return "is for " + strings.TrimPrefix(program.Machine.String(), "EM_") + ", not for arm64"
 	}
 	return ""

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -388,6 +389,13 @@ func TestArtifactsAreLookedAtFirst(t *testing.T) {
 		case tt.want != "" && (!errors.Is(err, deploy.ErrArtifacts) || !strings.Contains(err.Error(), tt.want)):
 			t.Errorf("%s: %v, want %q", name, err, tt.want)
 		}
+	}
+	here := deploy.Source{Artifacts: dir, Here: true}
+	if err := here.Check([]string{"functions/right/bootstrap"}); err != nil {
+		t.Errorf("for this machine: %v", err)
+	}
+	if err := here.Check([]string{"functions/intel/bootstrap"}); (err == nil) != (runtime.GOARCH == "amd64") {
+		t.Errorf("for a system on this machine, a program of X86_64: %v", err)
 	}
 }
 
