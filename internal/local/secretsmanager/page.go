@@ -36,26 +36,43 @@ type bookmark struct {
 	place
 }
 
-// page sorts all members, and returns those of one page with the token for the
-// next.
+// page returns the members of one page, in order, with the token for the next. It
+// sorts no more than these: a listing of thousands is told in dozens of pages.
 func (l listing[T]) page(all []T, size *int, most int, token string) (part []T, next string, err error) {
-	slices.SortFunc(all, func(a, b T) int { return l.order(l.place(a), l.place(b)) })
+	var told place
 	if token != "" {
-		last, ok := l.parse(token)
-		if !ok {
+		var ok bool
+		if told, ok = l.parse(token); !ok {
 			return nil, "", wire.Errorf("InvalidNextTokenException", "The NextToken value is invalid.")
 		}
-		all = slices.DeleteFunc(all, func(t T) bool { return l.order(l.place(t), last) <= 0 })
 	}
 	n := most
 	if size != nil {
 		n = *size
 	}
-	if n < len(all) {
-		all = all[:n]
-		next = l.token(l.place(all[n-1]))
+	type member struct {
+		place
+		of T
 	}
-	return append([]T{}, all...), next, nil // an empty list on the wire, not null
+	var first []member // of those that are left to tell, and one more
+	for _, t := range all {
+		p := l.place(t)
+		if token != "" && l.order(p, told) <= 0 || len(first) > n && l.order(p, first[n].place) > 0 {
+			continue
+		}
+		at, _ := slices.BinarySearchFunc(first, p, func(m member, p place) int { return l.order(m.place, p) })
+		first = slices.Insert(first, at, member{p, t})
+		first = first[:min(len(first), n+1)]
+	}
+	if len(first) > n {
+		first = first[:n]
+		next = l.token(first[n-1].place)
+	}
+	part = make([]T, len(first)) // an empty list on the wire, not null
+	for i, m := range first {
+		part[i] = m.of
+	}
+	return part, next, nil
 }
 
 func (l listing[T]) order(p, q place) int {
