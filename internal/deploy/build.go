@@ -146,7 +146,8 @@ func (s Source) faultOf(path string) string {
 	if err != nil {
 		return "is no program for Linux"
 	}
-	if program.Machine != elf.EM_AARCH64 && !(s.Here && program.Machine == elf.EM_X86_64 && runtime.GOARCH == "amd64") {
+	runsHere := s.Here && program.Machine == elf.EM_X86_64 && runtime.GOARCH == "amd64"
+	if program.Machine != elf.EM_AARCH64 && !runsHere {
 		return "is for " + strings.TrimPrefix(program.Machine.String(), "EM_") + ", not for arm64"
 	}
 	return ""
