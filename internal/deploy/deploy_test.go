@@ -4,7 +4,6 @@ import (
 	"archive/zip"
 	"bytes"
 	"debug/elf"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -21,6 +20,7 @@ import (
 
 	"github.com/rekey-go/rekey"
 	"github.com/rekey-go/rekey/internal/deploy"
+	"github.com/rekey-go/rekey/internal/deploy/deploytest"
 )
 
 const module = "github.com/rekey-go/rekey"
@@ -365,7 +365,10 @@ func TestArtifactsAreLookedAtFirst(t *testing.T) {
 		program := []byte("some text\n")
 		switch {
 		case machine != 0:
-			program = elfOf(t, machine)
+			var err error
+			if program, err = deploytest.Program(machine, "example.com/"+file); err != nil {
+				t.Fatal(err)
+			}
 		case file == "script":
 			program = []byte("#!/bin/sh\n")
 		}
@@ -397,17 +400,4 @@ func TestArtifactsAreLookedAtFirst(t *testing.T) {
 	if err := here.Check([]string{"functions/intel/bootstrap"}); (err == nil) != (runtime.GOARCH == "amd64") {
 		t.Errorf("for a system on this machine, a program of X86_64: %v", err)
 	}
-}
-
-// elfOf is the smallest file that says what machine it is for.
-func elfOf(t *testing.T, machine elf.Machine) []byte {
-	t.Helper()
-	header := elf.Header64{Type: uint16(elf.ET_EXEC), Machine: uint16(machine), Version: uint32(elf.EV_CURRENT), Ehsize: 64}
-	copy(header.Ident[:], elf.ELFMAG)
-	header.Ident[elf.EI_CLASS], header.Ident[elf.EI_DATA], header.Ident[elf.EI_VERSION] = byte(elf.ELFCLASS64), byte(elf.ELFDATA2LSB), byte(elf.EV_CURRENT)
-	var out bytes.Buffer
-	if err := binary.Write(&out, binary.LittleEndian, header); err != nil {
-		t.Fatal(err)
-	}
-	return out.Bytes()
 }
