@@ -210,27 +210,49 @@ func (w *watch) begin(asked instant) {
 	}
 }
 
-// register writes the lease of a version that was just read.
+// register writes the lease of a version that was just read. One write may be
+// overtaken by another, so who wrote looks whether that is still what the lease
+// is to name.
 func (w *watch) register(ctx context.Context, e *entry) {
-	s := e.leased()
-	if !e.current() || s == nil || s.secret == nil {
+	if !e.current() {
 		return
 	}
-	w.report(ctx, w.write(ctx, w.leaseOn(s, w.c.now())))
+	written := ""
+	for s := e.leased(); s.names(written); s = e.leased() {
+		if err := w.write(ctx, w.leaseOn(s, w.c.now())); err != nil {
+			w.report(ctx, err)
+			return
+		}
+		written = s.secret.version
+	}
+	w.report(ctx, nil)
+}
+
+// names reports whether a lease on the state names another version than the
+// one that was written.
+func (s *state) names(written string) bool {
+	return s != nil && s.secret != nil && s.secret.version != written
 }
 
 // renew writes the leases of all values in memory. If that fails, they count
 // as run out at the next look.
 func (w *watch) renew(ctx context.Context, started instant) error {
 	var leases []bulletin.Lease
+	written := make(map[*entry]string)
 	for e, s := range w.c.held() {
 		if s.hold != revoked {
-			leases = append(leases, w.leaseOn(e.leased(), started))
+			lease := w.leaseOn(e.leased(), started)
+			leases, written[e] = append(leases, lease), lease.VersionID
 		}
 	}
 	if err := w.write(ctx, leases...); err != nil {
 		w.lease.store(started.add(w.c.opts.CheckInterval))
 		return err
+	}
+	for e, version := range written {
+		if e.leased().names(version) {
+			w.register(ctx, e)
+		}
 	}
 	return nil
 }

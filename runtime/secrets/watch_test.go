@@ -24,6 +24,7 @@ type board struct {
 	err    error // of reading
 	deny   error // of renewing
 	delay  time.Duration
+	late   time.Duration // by which the next renewal alone arrives
 }
 
 func newBoard() *board {
@@ -47,6 +48,11 @@ func (b *board) Read(ctx context.Context) (bulletin.Board, error) {
 }
 
 func (b *board) Renew(_ context.Context, leases ...bulletin.Lease) error {
+	b.mu.Lock()
+	late := b.late
+	b.late = 0
+	b.mu.Unlock()
+	time.Sleep(late)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.deny != nil {
@@ -361,4 +367,35 @@ func TestTheLeaseNamesTheVersionBeforeUntilHooksAreDone(t *testing.T) {
 			t.Errorf("after the hooks the lease is on %s", got)
 		}
 	})
+}
+
+// TestALeaseThatArrivesLateIsWrittenAgain has a version come while the lease
+// on the one before is on its way, and overtake it.
+func TestALeaseThatArrivesLateIsWrittenAgain(t *testing.T) {
+	t.Parallel()
+	for name, write := range map[string]func(context.Context, *Client, *store){
+		"of a version that was just read": func(ctx context.Context, c *Client, s *store) {
+			_ = c.Invalidate(ctx, Rotated{Name: dbName, VersionID: s.rotate()})
+		},
+		"of a look at the board": func(ctx context.Context, c *Client, _ *store) { c.Check(ctx) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s, b := newStore(), newBoard()
+				c := watched(s, b)
+				value(t, c)
+				time.Sleep(11 * time.Second)
+				b.set(func(b *board) { b.late = 500 * time.Millisecond })
+				go write(t.Context(), c, s)
+				time.Sleep(250 * time.Millisecond)
+				latest := s.rotate()
+				_ = c.Invalidate(t.Context(), Rotated{Name: dbName, VersionID: latest})
+				time.Sleep(time.Second)
+				if got := b.lease().VersionID; got != latest {
+					t.Errorf("the lease is on %s, want %s", got, latest)
+				}
+			})
+		})
+	}
 }

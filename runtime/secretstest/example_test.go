@@ -1,9 +1,11 @@
 package secretstest_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -32,7 +34,9 @@ func (s *shop) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // A user's test: the provider takes the two latest keys, as providers do, and
-// no request may fail however often the key rotates.
+// no request may fail however often the key rotates. A key is taken away when
+// the requests that began with it have ended, which is what a grace period is
+// for.
 func TestNoPaymentFailsThroughRotations(t *testing.T) {
 	t.Parallel()
 	aws := secretstest.Start(t, secretstest.Secrets{"payment-key": "key-0"})
@@ -43,10 +47,18 @@ func TestNoPaymentFailsThroughRotations(t *testing.T) {
 		}
 		return nil
 	}}
+	order := secretstest.Requests(orders, http.MethodPost, "/orders")
+	var underway sync.RWMutex
 
-	requests := secretstest.Load(t, secretstest.Requests(orders, http.MethodPost, "/orders"), func() {
+	requests := secretstest.Load(t, func(ctx context.Context) error {
+		underway.RLock()
+		defer underway.RUnlock()
+		return order(ctx)
+	}, func() {
 		for i := range 20 {
+			underway.Lock() // those that began before the last rotation have ended
 			latest.Store(int64(i + 1))
+			underway.Unlock()
 			aws.Rotate("payment-key", fmt.Sprint("key-", i+1))
 		}
 	})
