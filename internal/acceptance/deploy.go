@@ -16,8 +16,8 @@ func deployStatements() []statement {
 		{"M36", "a deployment makes empty placeholders, and the next keeps their values", deploymentsKeepValues},
 		{"M37", "functions have the permission for their secrets, and fail without it", functionsHavePermission},
 		{"M38", "no value is deployed with the code", nothingIsDeployedWithCode},
-		{"M39", "the first example of storing works as it is written", exampleWorks(firstExample, "database-credentials")},
-		{"M40", "the second example of storing works as it is written", exampleWorks(secondExample, "external-api-keys")},
+		{"M39", "the first example of storing works as it is written", exampleOfLoginWorks},
+		{"M40", "the second example of storing works as it is written", exampleOfKeysWorks},
 		{"M41", "the routes are those that the template deploys on AWS", routesAreTheTemplates},
 		{"M42", "a body is taken as application/json, also with a charset", contentTypesAreTaken},
 	}
@@ -142,21 +142,32 @@ const (
   }'`
 )
 
-// exampleWorks runs an example with the address of the API in the place of its
+// exampleOfLoginWorks stores the login of the first example, whose server there
+// is not.
+func exampleOfLoginWorks(r *run) error {
+	_, err := storeExample(r, firstExample, "database-credentials")
+	return err
+}
+
+// exampleOfKeysWorks charges with the keys of the second example.
+func exampleOfKeysWorks(r *run) error {
+	s, err := storeExample(r, secondExample, "external-api-keys")
+	return errors.Join(err, s.pay("1", "tok_m40").like(200, `"receipt":true`))
+}
+
+// storeExample runs an example with the address of the API in the place of its
 // own. The document has it with the address of rekey up.
-func exampleWorks(example, name string) func(*run) error {
-	return func(r *run) error {
-		const its, documented = "https://your-api.amazonaws.com", "http://127.0.0.1:8400"
-		s := r.up("--no-database")
-		a := s.sh(strings.Replace(example, its, s.Ready.API, 1)).answer()
-		value, err := s.current(name)
-		_, want, _ := strings.Cut(example, `"secretValue": `)
-		return errors.Join(
-			a.is(200, `{"message":"Secret '`+name+`' stored successfully"}`), err,
-			sameJSON(value, strings.TrimSuffix(strings.TrimSpace(want), "}'")),
-			contains("docs/api.md", r.file("docs/api.md"), strings.Replace(example, its, documented, 1)),
-		)
-	}
+func storeExample(r *run, example, name string) (*system, error) {
+	const its, documented = "https://your-api.amazonaws.com", "http://127.0.0.1:8400"
+	s := r.up("--no-database")
+	a := s.sh(strings.Replace(example, its, s.Ready.API, 1)).answer()
+	value, err := s.current(name)
+	_, want, _ := strings.Cut(example, `"secretValue": `)
+	return s, errors.Join(
+		a.is(200, `{"message":"Secret '`+name+`' stored successfully"}`), err,
+		sameJSON(value, strings.TrimSuffix(strings.TrimSpace(want), "}'")),
+		contains("docs/api.md", r.file("docs/api.md"), strings.Replace(example, its, documented, 1)),
+	)
 }
 
 var (

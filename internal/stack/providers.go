@@ -24,6 +24,9 @@ const (
 	SampleNextStripeKey = "sk_test_2"
 	// SampleSendGridKey is the first key of SendGrid, which makes others.
 	SampleSendGridKey = "SG.1.sample"
+	// The keys of the example that Rekey grew from, which docs/api.md has too.
+	exampleStripeKey   = "sk_live_actual_stripe_key"
+	exampleSendGridKey = "SG.actual_sendgrid_key"
 )
 
 // Providers stand in for Stripe and SendGrid, for the sample shop and the
@@ -49,6 +52,7 @@ func (s *Stack) startProviders(ctx context.Context, opts *Options) error {
 	_, p.admin = p.sendgrid.Add("admin", "mail.send", "api_keys.create", "api_keys.read", "api_keys.delete")
 	p.accept(SampleStripeKey, SampleSendGridKey)
 	p.accept(SampleNextStripeKey, "")
+	p.accept(exampleStripeKey, exampleSendGridKey)
 	mux := http.NewServeMux()
 	mux.Handle("/v1/", p.stripe)
 	mux.Handle("/v3/", p.sendgrid)
