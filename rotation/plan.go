@@ -99,10 +99,12 @@ func room(versions int, err error) error {
 }
 
 func (p *Preview) check(name, detail string, err error) {
-	p.Checks = append(p.Checks, newCheck(name, detail, err))
+	p.Checks = append(p.Checks, NewCheck(name, detail, err))
 }
 
-func newCheck(name, detail string, err error) Check {
+// NewCheck is a check with what was found, or with what [Explain] says of err
+// where that is not nil.
+func NewCheck(name, detail string, err error) Check {
 	if err == nil {
 		return Check{Name: name, OK: true, Detail: detail}
 	}
@@ -112,12 +114,12 @@ func newCheck(name, detail string, err error) Check {
 // planLogin is what all strategies for databases check.
 func planLogin(ctx context.Context, db Database, c Change) (Credential, []Check) {
 	current, err := ParseCredential(c.Current)
-	checks := []Check{newCheck("the value is a login", fmt.Sprint(current), err)}
+	checks := []Check{NewCheck("the value is a login", fmt.Sprint(current), err)}
 	if err != nil {
 		return current, checks
 	}
-	checks = append(checks, newCheck("the server accepts AWSCURRENT, over TLS that is verified", current.Host, works(ctx, db, current)))
-	return current, append(checks, newCheck("the passwords that are made fit every form of connection string", "", fits(NewPassword())))
+	checks = append(checks, NewCheck("the server accepts AWSCURRENT, over TLS that is verified", current.Host, works(ctx, db, current)))
+	return current, append(checks, NewCheck("the passwords that are made fit every form of connection string", "", fits(NewPassword())))
 }
 
 // planSuperuser checks a superuser's login and its rights.
@@ -132,7 +134,7 @@ func planSuperuser(ctx context.Context, db Database, get Superuser, c Credential
 	if errors.Is(err, ErrNoValue) && !required {
 		return nil
 	}
-	checks := []Check{newCheck("the superuser's secret can be read", super.Username, err)}
+	checks := []Check{NewCheck("the superuser's secret can be read", super.Username, err)}
 	if err != nil {
 		return checks
 	}
@@ -143,7 +145,7 @@ func planSuperuser(ctx context.Context, db Database, get Superuser, c Credential
 		}
 		return session.Ping(ctx)
 	})
-	return append(checks, newCheck("the superuser may change the user", c.Username, err))
+	return append(checks, NewCheck("the superuser may change the user", c.Username, err))
 }
 
 // fits checks that a password means the same in a URL, a libpq string, a JDBC

@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudtrail"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 	"github.com/spf13/cobra"
 
 	"github.com/rekey-go/rekey/internal/follow"
@@ -41,6 +43,9 @@ func (a *app) rotateCommand() *cobra.Command {
 			client := secretsmanager.NewFromConfig(cfg)
 			began := time.Now()
 			out, err := client.RotateSecret(cmd.Context(), &secretsmanager.RotateSecretInput{SecretId: new(a.secretID(args[0]))})
+			if refused, ok := errors.AsType[*types.InvalidRequestException](err); ok && strings.Contains(refused.ErrorMessage(), "previous rotation") {
+				return withHint(refused, doctorHint(args[0]))
+			}
 			if err != nil {
 				return err
 			}
@@ -69,6 +74,11 @@ func (r rotateResult) print(w io.Writer) {
 	fmt.Fprintf(w, "%s rotated in %.2f s, version %s is current\n", r.Name, r.Seconds, r.VersionID)
 }
 
+// doctorHint says what helps where a rotation stands in the way of others.
+func doctorHint(name string) string {
+	return fmt.Sprintf("\"rekey doctor %s\" shows what the rotation left, and with --fix sets it right", name)
+}
+
 // follow shows the steps of a rotation until it ends.
 func (a *app) follow(ctx context.Context, client *secretsmanager.Client, trail *cloudtrail.Client, r rotateResult, began time.Time, timeout time.Duration) error {
 	limited, cancel := context.WithTimeout(ctx, timeout)
@@ -81,11 +91,11 @@ func (a *app) follow(ctx context.Context, client *secretsmanager.Client, trail *
 	}.Wait(limited)
 	switch {
 	case errors.Is(err, follow.ErrFailed):
-		still := "the value that was current still is; the log of the rotation function says more"
+		hints := []string{"the value that was current still is; the log of the rotation function says more", doctorHint(r.Name)}
 		if c := a.lacking(ctx, r.Name); c != nil {
-			return withCode(exitRotation, fmt.Errorf("%s: %w: %s: %s", r.Name, err, c.Why.Code, c.Detail), still, c.Why.Next)
+			return withCode(exitRotation, fmt.Errorf("%s: %w: %s: %s", r.Name, err, c.Why.Code, c.Detail), append(hints, c.Why.Next)...)
 		}
-		return withCode(exitRotation, fmt.Errorf("%s: %w", r.Name, err), still)
+		return withCode(exitRotation, fmt.Errorf("%s: %w", r.Name, err), hints...)
 	case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil:
 		return withCode(exitRotation, fmt.Errorf("%s: the rotation is not finished after %v", r.Name, timeout),
 			fmt.Sprintf("Secrets Manager goes on trying; look again with \"rekey status %s\"", r.Name))

@@ -28,8 +28,9 @@
 // whoever has the new value knows the one that signed until now: consumers may
 // take a version over in any order. A first value has no next key yet. Its first
 // rotation publishes one and goes on to sign with the old; the second uses it. A
-// key that came into the set less than [Strategy.Publish] ago does not sign yet,
-// and the rotation fails with a text that says from when on it may.
+// key that came into the set less than [Strategy.Publish] ago does not sign yet:
+// the rotation waits for it, or fails with a text that says from when on it may
+// where that would take longer than its context allows.
 //
 // A signing key that an operator supplies signs at once. Verifiers that hold an
 // older version learn of it when they meet the key id, which [Set.Verify]

@@ -23,6 +23,7 @@ type Strategy struct {
 
 var (
 	_ rotation.Strategy = Strategy{}
+	_ rotation.Planner  = Strategy{}
 	_ rotation.Retirer  = Strategy{}
 	_ rotation.Namer    = Strategy{}
 )
@@ -38,8 +39,8 @@ func (Strategy) Name() string { return Name }
 // where an operator has supplied the key to sign with, it makes a next key for
 // the rotation after this one. A next key that is dropped for a supplied one
 // has signed nothing: whoever supplies a key may do so because all of the value
-// is known to others.
-func (s Strategy) Create(_ context.Context, c rotation.Change, supplied rotation.Value) (rotation.Value, error) {
+// is known to others. Where the next key may sign soon, Create waits for that.
+func (s Strategy) Create(ctx context.Context, c rotation.Change, supplied rotation.Value) (rotation.Value, error) {
 	held, err := Parse(c.Current)
 	if err != nil {
 		return rotation.Value{}, err
@@ -51,9 +52,8 @@ func (s Strategy) Create(_ context.Context, c rotation.Change, supplied rotation
 	case !supplied.Empty():
 		err = held.supply(supplied, version)
 	case held.Next != nil:
-		next := *held.Next
-		next.Published = latest(next.Created, c.Secret.LastRotated)
-		if err = s.ripe(next, c.Secret.Now); err == nil {
+		next := published(held, c.Secret)
+		if c.Secret.Now, err = s.ripen(ctx, next, c.Secret.Now); err == nil {
 			held.succeed(next, version)
 		}
 	}
@@ -71,11 +71,14 @@ func (s Strategy) Create(_ context.Context, c rotation.Change, supplied rotation
 	return held.Value()
 }
 
-func latest(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b.UTC()
+// published returns the next key with the time since when consumers know it.
+func published(held *Set, secret rotation.Secret) Key {
+	next := *held.Next
+	next.Published = next.Created
+	if secret.LastRotated.After(next.Created) {
+		next.Published = secret.LastRotated.UTC()
 	}
-	return a
+	return next
 }
 
 func (s Strategy) algorithm(held *Set) Algorithm {
@@ -138,7 +141,7 @@ func (Strategy) Set(_ context.Context, c rotation.Change) error {
 
 // Test signs with every key that can, and verifies as consumers do. A key that
 // signs now has to have been published long enough ago.
-func (s Strategy) Test(_ context.Context, c rotation.Change) error {
+func (s Strategy) Test(ctx context.Context, c rotation.Change) error {
 	set, err := Parse(c.Pending)
 	if err != nil {
 		return err
@@ -155,15 +158,64 @@ func (s Strategy) Test(_ context.Context, c rotation.Change) error {
 			return configurationf("a token that %v signed is refused", k)
 		}
 	}
-	return s.ripe(set.Current, c.Secret.Now)
+	_, err = s.ripen(ctx, set.Current, c.Secret.Now)
+	return err
+}
+
+// Plan tells whether the key that a rotation would sign with may sign.
+func (s Strategy) Plan(ctx context.Context, c rotation.Change) []rotation.Check {
+	held, err := Parse(c.Current)
+	detail := "the one of before; the rotation publishes the next"
+	if err == nil && held.Next != nil {
+		next := published(held, c.Secret)
+		detail = fmt.Sprint(next)
+		if !s.awaits(ctx, next, c.Secret.Now) {
+			err = s.ripe(next, c.Secret.Now)
+		}
+	}
+	return []rotation.Check{rotation.NewCheck("the key that is to sign may", detail, err)}
 }
 
 // ripe says from when on a key may sign, if it may not yet.
 func (s Strategy) ripe(k Key, now time.Time) error {
 	from := k.Published.Add(s.Publish)
-	if k.Published.IsZero() || !now.Before(from) {
+	if s.unripe(k, now) == 0 {
 		return nil
 	}
 	return fmt.Errorf("%w: consumers know %v since %s, and it may sign from %s on; rotate again then, or supply a key, which signs at once",
 		rotation.ErrConflict, k, k.Published.Format(time.RFC3339), from.Format(time.RFC3339))
+}
+
+// unripe is for how long a key may not sign yet.
+func (s Strategy) unripe(k Key, now time.Time) time.Duration {
+	if k.Published.IsZero() {
+		return 0
+	}
+	return max(k.Published.Add(s.Publish).Sub(now), 0)
+}
+
+// spare is what a step keeps of its time for what follows a wait.
+const spare = 10 * time.Second
+
+// awaits reports whether a step has the time to wait until a key may sign.
+func (s Strategy) awaits(ctx context.Context, k Key, now time.Time) bool {
+	end, limited := ctx.Deadline()
+	return limited && s.unripe(k, now) <= time.Until(end)-spare
+}
+
+// ripen waits until a key may sign, if the step has the time, and returns the
+// time then.
+func (s Strategy) ripen(ctx context.Context, k Key, now time.Time) (time.Time, error) {
+	wait := s.unripe(k, now)
+	if wait == 0 || !s.awaits(ctx, k, now) {
+		return now, s.ripe(k, now)
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return now.Add(wait), nil
+	case <-ctx.Done():
+		return now, context.Cause(ctx)
+	}
 }

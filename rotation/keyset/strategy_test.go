@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -100,6 +101,57 @@ func TestAKeyThatWasPublishedJustNowDoesNotSign(t *testing.T) {
 	if got := mustRotate(t, store, patient, "version-3"); got.Current.ID != published.Next.ID {
 		t.Errorf("%v signs, want %v", got.Current, published.Next)
 	}
+}
+
+func TestAStepWaitsUntilTheKeyMaySignIfItHasTheTime(t *testing.T) {
+	t.Parallel()
+	patient := keyset.Strategy{Publish: time.Minute}
+	for name, tt := range map[string]struct {
+		left, waits time.Duration
+		err         error
+	}{
+		"it has":     {left: 90 * time.Second, waits: time.Minute},
+		"it has not": {left: 60 * time.Second, err: rotation.ErrConflict},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				store := rotationtest.NewStore(rotation.NewValue(first), nil)
+				store.SetClock(func() time.Time { return time.Now().Truncate(time.Second) }) // as AWS tells the time
+				mustRotate(t, store, patient, "version-2")
+				ctx, cancel := context.WithTimeout(t.Context(), tt.left)
+				defer cancel()
+				preview, err := rotation.Plan(ctx, store, rotation.Only(patient), "")
+				if err != nil || preview.OK != (tt.err == nil) {
+					t.Errorf("the plan says %v of %+v (%v)", preview.OK, preview.Checks, err)
+				}
+				began := time.Now()
+				if err := rotate(ctx, store, patient, "version-3"); !errors.Is(err, tt.err) || tt.err == nil && err != nil {
+					t.Errorf("got %v, want %v", err, tt.err)
+				}
+				if got := time.Since(began); got != tt.waits {
+					t.Errorf("it took %v, want %v", got, tt.waits)
+				}
+			})
+		})
+	}
+}
+
+func TestAWaitForAKeyEndsWithTheStep(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		patient := keyset.Strategy{Publish: time.Minute}
+		store := rotationtest.NewStore(rotation.NewValue(first), nil)
+		published := mustRotate(t, store, patient, "version-2")
+		ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+		time.AfterFunc(30*time.Second, cancel)
+		if err := rotate(ctx, store, patient, "version-3"); !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v, want %v", err, context.Canceled)
+		}
+		if got := current(t, store); got.Current.ID != published.Current.ID {
+			t.Errorf("%v signs, want %v", got.Current, published.Current)
+		}
+	})
 }
 
 func TestAfterALeakAKeySignsThatNobodyHasSeen(t *testing.T) {
