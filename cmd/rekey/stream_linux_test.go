@@ -30,7 +30,7 @@ func (f *flood) Read(p []byte) (n int, err error) {
 }
 
 // TestALineWithoutAnEndIsReadInBoundedMemory gives the command a line on
-// standard input that is four times the memory that it may have.
+// standard input that is twice the memory that it may have.
 func TestALineWithoutAnEndIsReadInBoundedMemory(t *testing.T) {
 	t.Parallel()
 	const most = 128 << 10 // KiB, with the race detector
@@ -38,7 +38,7 @@ func TestALineWithoutAnEndIsReadInBoundedMemory(t *testing.T) {
 		"of one letter":                      strings.Repeat("x", 4096),
 		"of lists that name Secrets Manager": `["secretsmanager.amazonaws.com",`,
 	} {
-		if peak := peakOfAudit(t, &flood{text: text, left: 4 * most << 10}); peak > most {
+		if peak := peakOfAudit(t, &flood{text: text, left: 2 * most << 10}); peak > most {
 			t.Errorf("a line %s takes %d KiB of memory, want %d at most", name, peak, most)
 		}
 	}
