@@ -64,11 +64,20 @@ const clients = 8
 // took of processor time, by this process and others.
 func measure(b *testing.B, others func() []int, call func(i int) int) {
 	b.Helper()
+	measureAt(b, 0, others, call)
+}
+
+// measureAt is measure of calls that come at a rate, a second, whether or not
+// those before are answered: one that waits for them counts from when it was
+// due. At a rate of zero each client makes a call when its last is answered.
+func measureAt(b *testing.B, rate int, others func() []int, call func(i int) int) {
+	b.Helper()
 	took := make([][]time.Duration, clients)
 	var number atomic.Int64
 	var wg sync.WaitGroup
 	done := processorTime(b, others)
 	b.ResetTimer()
+	start := time.Now()
 	for c := range clients {
 		wg.Go(func() {
 			for {
@@ -77,6 +86,10 @@ func measure(b *testing.B, others func() []int, call func(i int) int) {
 					return
 				}
 				began := time.Now()
+				if rate > 0 {
+					began = start.Add(time.Duration(i) * time.Second / time.Duration(rate))
+					time.Sleep(time.Until(began))
+				}
 				if status := call(i); status != http.StatusOK {
 					b.Errorf("call %d: status %d", i, status)
 					return
@@ -175,13 +188,15 @@ func BenchmarkAPI(b *testing.B) {
 			return s.call(b, "POST", "/admin/secrets", fmt.Sprintf(`{"secretName":"load/%d","secretValue":"value %d"}`, i%1000, i))
 		})
 	})
-	b.Run("mix", func(b *testing.B) {
-		s := loaded(b, 1000)
-		measure(b, none, func(i int) int {
-			method, path, body := mix(i)
-			return s.call(b, method, path, body)
+	for name, rate := range map[string]int{"mix": 0, "mix of 2000 a second": 2000} {
+		b.Run(name, func(b *testing.B) {
+			s := loaded(b, 1000)
+			measureAt(b, rate, none, func(i int) int {
+				method, path, body := mix(i)
+				return s.call(b, method, path, body)
+			})
 		})
-	})
+	}
 }
 
 // mix is what operators ask for, by the number of the call: of twenty calls
