@@ -89,7 +89,7 @@ func containAs(t *testing.T, policy []grant, args ...string) (code int, output s
 	}
 	operator := s.Engine.CredentialsOf("Operator")
 	cmd := exec.CommandContext(t.Context(), self)
-	cmd.Args = append([]string{"rekey", "contain", "--principal", stolenKey, "--since", "1h", "--timeout", "10s"}, args...)
+	cmd.Args = append([]string{"rekey", "contain", "--principal", stolenKey, "--since", "1h", "--timeout", "10m"}, args...)
 	cmd.Env = append(os.Environ(), "AWS_ENDPOINT_URL="+s.Engine.Endpoint(), "AWS_REGION=us-east-1",
 		"AWS_ACCESS_KEY_ID="+operator.AccessKeyID, "AWS_SECRET_ACCESS_KEY="+operator.SecretAccessKey, "AWS_SESSION_TOKEN="+operator.SessionToken)
 	var out bytes.Buffer

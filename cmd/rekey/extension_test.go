@@ -45,13 +45,13 @@ Resources:
       FunctionName: dev-shell
       Runtime: provided.al2023
       CodeUri: shell
-      Timeout: 30
+      Timeout: 300
       Layers: [!Ref Agent]
       Environment: {Variables: {REKEY_BULLETIN: !Ref Bulletin, REKEY_CHECK_INTERVAL: 50ms, REKEY_LEASE: 10s}}
 `
 
-// shellFunction answers with what localhost says of the secret. It takes long
-// enough for several of its invocations to overlap.
+// shellFunction answers with what localhost says of the secret, when so many of its
+// environments as the event says are at it: each leaves a file in a folder.
 const shellFunction = `#!/bin/sh
 api=http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime
 dir=$(mktemp -d)
@@ -59,7 +59,10 @@ while curl -sS -D $dir/head -o $dir/event $api/invocation/next; do
   id=$(tr -d '\r' < $dir/head | sed -n 's/^[Ll]ambda-[Rr]untime-[Aa]ws-[Rr]equest-[Ii]d: *//p')
   curl -sS -o $dir/answer -H "X-Aws-Parameters-Secrets-Token: $AWS_SESSION_TOKEN" \
     "http://localhost:$PARAMETERS_SECRETS_EXTENSION_HTTP_PORT/secretsmanager/get?secretId=dev-app"
-  sleep 1
+  meet=$(sed 's/.*"Folder":"\([^"]*\)".*/\1/' $dir/event)
+  all=$(sed 's/.*"Environments":\([0-9]*\).*/\1/' $dir/event)
+  touch $meet/$$
+  while [ $(ls $meet | wc -l) -lt $all ]; do sleep 0.02; done
   sed "s/^{/{\"Pid\":$$,/" $dir/answer | curl -sS -o /dev/null -d @- $api/invocation/$id/response
 done
 `
@@ -123,11 +126,15 @@ func putApp(t *testing.T, s *stack.Stack, value string) (version string) {
 	return aws.ToString(out.VersionId)
 }
 
-// invokeShells invokes the function n times at once, and returns the version
-// that each of its environments had.
+// invokeShells has n environments of the function invoked at once, and returns the
+// version that each had.
 func invokeShells(t *testing.T, s *stack.Stack, n int) map[int]string {
 	t.Helper()
 	if err := s.Engine.Lambda.Warm(t.Context(), s.Engine.Function("Shell"), n); err != nil {
+		t.Fatal(err)
+	}
+	event, err := json.Marshal(map[string]any{"Folder": t.TempDir(), "Environments": n})
+	if err != nil {
 		t.Fatal(err)
 	}
 	var mu sync.Mutex
@@ -135,7 +142,7 @@ func invokeShells(t *testing.T, s *stack.Stack, n int) map[int]string {
 	versions := map[int]string{}
 	for range n {
 		all.Go(func() {
-			answer, functionError, err := s.Engine.Lambda.Invoke(t.Context(), s.Engine.Function("Shell"), []byte("{}"))
+			answer, functionError, err := s.Engine.Lambda.Invoke(t.Context(), s.Engine.Function("Shell"), event)
 			var got struct {
 				Pid       int
 				VersionID string `json:"VersionId"`

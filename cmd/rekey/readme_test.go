@@ -96,7 +96,7 @@ func TestTheAPIsCommandsRun(t *testing.T) {
 	}
 	for _, m := range blocks {
 		script := strings.ReplaceAll(m[1], "http://127.0.0.1:8400", ready.API)
-		cmd := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", strings.Replace(script, "curl ", "curl -sS -m 40 ", 1))
+		cmd := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", strings.Replace(script, "curl ", "curl -sS -m 300 ", 1))
 		out, err := cmd.Output()
 		if err != nil {
 			t.Fatalf("%s\n%v\n%s", m[1], err, out)

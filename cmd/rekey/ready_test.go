@@ -34,6 +34,17 @@ func ready(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// until is the script command "until TEXT COMMAND...": it runs a command again and
+// again, until that goes well and its output has a text in it.
+func until(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: until TEXT COMMAND...")
+	}
+	polltest.Until(ts, args[1]+" prints "+args[0], func() bool {
+		return ts.Exec(args[1], args[2:]...) == nil && strings.Contains(ts.ReadFile("stdout"), args[0])
+	})
+}
+
 // setFrom is the script command "setfrom NAME FILE": it waits for a file to be
 // there, and sets a variable to its text.
 func setFrom(ts *testscript.TestScript, neg bool, args []string) {

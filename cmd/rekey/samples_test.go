@@ -204,9 +204,7 @@ func TestNoChargeFailsWhileTheKeysRotate(t *testing.T) {
 		`{"secretName":"external-api-keys","newValue":{"stripe":"sk_test_2"}}`,
 		`{"secretName":"external-api-keys"}`,
 	} {
-		if got := fetch(t, s, http.MethodPut, "/admin/secrets/rotate?wait=25s", body); !strings.HasPrefix(got, "200 ") {
-			t.Errorf("rotating: %s", got)
-		}
+		rotateAndWait(t, s, body)
 	}
 	polltest.Until(t, "a charge is made with the new key of Stripe", func() bool {
 		b := readBook(t, s)

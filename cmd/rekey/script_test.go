@@ -72,6 +72,7 @@ func TestScripts(t *testing.T) {
 			"nowhere":    nowhere,
 			"bootstraps": bootstraps(t),
 			"setfrom":    setFrom,
+			"until":      until,
 			"waitfor":    waitFor,
 		},
 	})

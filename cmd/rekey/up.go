@@ -78,14 +78,14 @@ func (a *app) serve(ctx context.Context, s *stack.Stack, f upFlags, took time.Du
 		a.note("rekey: warning: %s", warning)
 	}
 	ready := readiness{AWS: s.Engine.Endpoint(), API: s.Engine.APIURL(), Page: pageOf(s), Providers: s.Providers.URL, AdminToken: s.AdminToken, PID: os.Getpid()}
-	if f.readyFile != "" {
+	if err := a.data(ready, func(w io.Writer) { ready.print(w, s) }); err != nil {
+		return err
+	}
+	if f.readyFile != "" { // now that all is printed, for those who look there too
 		if err := ready.write(f.readyFile); err != nil {
 			return fmt.Errorf("writing the ready file: %w", err)
 		}
 		defer func() { _ = os.Remove(f.readyFile) }() // it would tell of a system that is gone
-	}
-	if err := a.data(ready, func(w io.Writer) { ready.print(w, s) }); err != nil {
-		return err
 	}
 	if clock := s.Engine.Clock(); clock.Frozen() {
 		a.note("rekey: warning: the clock of the state stands at %s; rekey clock resume lets it run on", clock.Now().UTC().Format(time.RFC3339))

@@ -145,7 +145,7 @@ func valuesAreEncrypted(r *run) error {
 	errs = append(errs,
 		s.store("external-api-keys", `{"stripe":"`+marker+`"}`),
 		s.store("jwt-configuration", `{"signing_key":"a-long-key-with-`+marker+`","issuer":"myapp.com"}`),
-		s.admin("PUT", "/admin/secrets/rotate?wait=25s", `{"secretName":"jwt-configuration"}`).like(200, "rotated"),
+		s.rotate(`{"secretName":"jwt-configuration"}`).like(200, "rotated"),
 		s.call("GET", "/protected", "").like(200, "granted"),
 		s.sh(`aws secretsmanager describe-secret --secret-id dev-external-api-keys --query KmsKeyId --output text`).shows("arn:aws:kms:us-east-1:123456789012:key/"),
 		s.sh("rekey get --reveal external-api-keys").shows(marker), // it is there

@@ -71,14 +71,15 @@ type counted struct {
 	name  string
 }
 
-// counted makes them, and has the secret in memory.
+// counted makes them, and has the secret in memory. A read waits long for a value
+// whose time has passed, before it is served that value as stale.
 func (r *run) counted(flags ...string) (*counted, error) {
 	s := r.shop()
 	g, err := s.gate()
 	if err != nil {
 		return nil, err
 	}
-	p, err := s.probe(g.URL, flags...)
+	p, err := s.probe(g.URL, append(flags, "-patience", eventWait.String())...)
 	if err != nil {
 		return nil, err
 	}
@@ -97,6 +98,26 @@ func (c *counted) took(reads int, orders func() error) error {
 	return errors.Join(orders(), equal("the reads of Secrets Manager that it took", c.gate.reads()-before, reads))
 }
 
+// youngFor is the part of a value's time in which it is surely served from memory:
+// later it may be read again beside the reads.
+func youngFor(ttl time.Duration) time.Duration { return ttl * 7 / 10 }
+
+// inTime reads the value, and checks that orders which follow take no read of
+// Secrets Manager. Where they took longer than the value's time, that shows
+// nothing, and it is done again.
+func (c *counted) inTime(ttl time.Duration, orders func() error) error {
+	for {
+		began := time.Now()
+		err := c.probe.gets(order{Name: c.name, NoCache: true}, "first")
+		if err == nil {
+			err = c.took(0, orders)
+		}
+		if err == nil || time.Since(began) < youngFor(ttl) || c.ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
 // valuesHaveTheirTime reads for five seconds while another sets the value again
 // and again.
 func valuesHaveTheirTime(r *run) error {
@@ -108,39 +129,59 @@ func valuesHaveTheirTime(r *run) error {
 	if err != nil {
 		return err
 	}
-	began := time.Now()
-	once := c.took(0, func() error { return c.probe.gets(order{Name: c.name, Times: 1000}, "first") })
-	if took := time.Since(began); took > time.Second {
-		once = errors.Join(once, fmt.Errorf("1,000 reads took %v", took))
-	}
-	replaced := make(map[string]time.Time) // when each value was one no longer
-	var puts error
-	set := make(chan struct{})
-	go func() {
-		defer close(set)
-		before := "first"
-		for i := 0; time.Since(began) < long; i++ {
-			value := strconv.Itoa(i)
-			puts = errors.Join(puts, c.put(value))
-			replaced[before] = time.Now()
-			before = value
-		}
-	}()
-	a, err := c.probe.do(order{Do: "get", Name: c.name, For: long})
-	<-set
-	if err := errors.Join(once, puts, err); err != nil {
+	err = c.inTime(ttl, func() error { return c.probe.gets(order{Name: c.name, Times: 1000}, "first") })
+	if err != nil {
 		return err
 	}
-	for _, read := range a.Reads {
-		if end, was := replaced[read.Value]; was && read.Last.Sub(end) > ttl {
-			return fmt.Errorf("%q was read %v after it had been replaced", read.Value, read.Last.Sub(end))
+	replaced, stop := c.putAgainAndAgain()
+	var all []probed
+	values := 0
+	for tries := 10; err == nil && values < 2 && tries > 0; tries-- { // one, where the machine stood
+		var a probed
+		a, err = c.probe.do(order{Do: "get", Name: c.name, For: long})
+		all, values = append(all, a), len(a.Reads)
+	}
+	if err := errors.Join(err, stop()); err != nil {
+		return err
+	}
+	for _, a := range all {
+		for _, read := range a.Reads {
+			// A read that began within the time may have been held up since.
+			if end, was := replaced[read.Value]; was && read.Last.Sub(end) > ttl+a.Longest {
+				return fmt.Errorf("%q was read %v after it had been replaced, and nothing took longer than %v", read.Value, read.Last.Sub(end), a.Longest)
+			}
 		}
 	}
 	return errors.Join(
-		equal("whether other values than the first were read", len(a.Reads) > 1, true),
+		equal("whether another value was read in the end", values > 1, true),
 		r.goTool("doc ./runtime/secrets Options.TTL").shows("If zero, it is five minutes"),
 		contains("runtime/secrets/options.go", r.file("runtime/secrets/options.go"), "o.TTL = cmp.Or(o.TTL, 5*time.Minute)"),
 	)
+}
+
+// putAgainAndAgain sets other values until it is stopped, and tells then when each
+// value was one no longer.
+func (c *counted) putAgainAndAgain() (replaced map[string]time.Time, stop func() error) {
+	replaced = make(map[string]time.Time)
+	over, ended := make(chan struct{}), make(chan error)
+	go func() {
+		before := "first"
+		for i := 0; !isClosed(over); i++ {
+			value := strconv.Itoa(i)
+			if err := c.put(value); err != nil {
+				ended <- err
+				return
+			}
+			replaced[before] = time.Now()
+			before = value
+			c.wait(50 * time.Millisecond) // others call the API too
+		}
+		ended <- nil
+	}()
+	return replaced, func() error {
+		close(over)
+		return <-ended
+	}
 }
 
 func readsHaveTheirOwnTime(r *run) error {
@@ -148,16 +189,15 @@ func readsHaveTheirOwnTime(r *run) error {
 	if err != nil {
 		return err
 	}
-	const own = 3 * time.Second // so long that a machine under load reads within it
-	began := time.Now()
+	const own = 3 * time.Second
 	return errors.Join(
-		c.took(0, func() error {
-			r.wait(500*time.Millisecond - time.Since(began))
+		c.inTime(own, func() error {
+			r.wait(500 * time.Millisecond)
 			return c.probe.gets(order{Name: c.name, TTL: own}, "first")
 		}),
 		c.put("second"),
 		c.took(1, func() error {
-			r.wait(own + 100*time.Millisecond - time.Since(began))
+			r.wait(own)
 			return c.probe.gets(order{Name: c.name, TTL: own}, "second")
 		}),
 		c.took(0, func() error { return c.probe.gets(order{Name: c.name}, "second") }),

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 )
 
 // chargeStatements are about POST /payments/charge.
@@ -61,19 +62,37 @@ func (s *system) pay(amount, source string) answer {
 // otherKey charges until that is with another key of Stripe than one, and
 // returns that: the stand-in gives each key an id, which is not the key.
 func (s *system) otherKey(than string) (key string, err error) {
-	return key, s.until(func() error {
+	err = s.until(func() (err error) {
 		if err := s.pay("1", "tok_key").like(200, `"receipt":true`); err != nil {
 			return err
 		}
-		made, err := s.charges("tok_key")
-		if err != nil {
-			return err
-		}
-		if key = made[len(made)-1].KeyID; key == than {
-			return errors.New("charges are still made with the key of before")
-		}
-		return nil
+		key, err = s.lastKey("tok_key", than)
+		return err
 	})
+	return key, err
+}
+
+// nextKey waits until others charge a card with another key than one, and returns
+// that.
+func (s *system) nextKey(source, than string) (key string, err error) {
+	err = s.until(func() (err error) {
+		key, err = s.lastKey(source, than)
+		return err
+	})
+	return key, err
+}
+
+// lastKey is the key of the last charge of a card, which is to be another than one.
+func (s *system) lastKey(source, than string) (string, error) {
+	made, err := s.charges(source)
+	if err != nil {
+		return "", err
+	}
+	key := made[len(made)-1].KeyID
+	if key == than {
+		return "", errors.New("charges are still made with the key of before")
+	}
+	return key, nil
 }
 
 // chargeFollowsItsKeys hands over the next key of Stripe.
@@ -84,7 +103,7 @@ func chargeFollowsItsKeys(r *run) error {
 		s.store("external-api-keys", keysValue),
 	)
 	before, none := s.otherKey("")
-	rotated := s.admin("PUT", "/admin/secrets/rotate?wait=25s", `{"secretName":"external-api-keys","newValue":{"stripe":"sk_test_2"}}`)
+	rotated := s.rotate(`{"secretName":"external-api-keys","newValue":{"stripe":"sk_test_2"}}`)
 	held := s.until(func() error { return s.allHoldCurrent("external-api-keys") })
 	paid := s.pay("1", "tok_m43").like(200, `"receipt":true`)
 	made, err := s.charges("tok_m43")
@@ -191,7 +210,7 @@ const replaceSendGridKey = `
 func refusedKeysAreReplaced(r *run) error {
 	s := r.up("--no-database", "--parameter", "CheckInterval=1h", "--parameter", "Lease=2h", "--parameter", "Grace=1s")
 	rotate := func(with string) error {
-		return s.admin("PUT", "/admin/secrets/rotate?wait=25s", `{"secretName":"external-api-keys"`+with+`}`).like(200, "rotated successfully")
+		return s.rotate(`{"secretName":"external-api-keys"`+with+`}`).like(200, "rotated successfully")
 	}
 	return errors.Join(
 		s.store("external-api-keys", `{"stripe":"sk_unknown","sendgrid":"SG.1.sample"}`),
@@ -200,32 +219,38 @@ func refusedKeysAreReplaced(r *run) error {
 		s.until(func() error { return s.pay("1", "tok_m49").like(200, `"receipt":true`) }), // after a fall nothing is read for a second
 		s.sh(replaceSendGridKey).went(),
 		s.pay("1", "tok_m49").like(200, `"receipt":true`), // the first, with the deleted key in memory
-		s.noChargeFails(func() error { return errors.Join(rotate(""), rotate(`,"newValue":{"stripe":"sk_test_2"}`)) }),
+		s.noChargeFails(
+			func() error { return rotate("") },
+			func() error { return rotate(`,"newValue":{"stripe":"sk_test_2"}`) },
+		),
 	)
 }
 
-// noChargeFails charges all the time while something is done, and some more.
-func (s *system) noChargeFails(do func() error) error {
+// noChargeFails charges all the time while things are done one after the other,
+// with charges before, between and after them.
+func (s *system) noChargeFails(things ...func() error) error {
+	var made atomic.Int64
+	more := func() error {
+		until := made.Load() + 5
+		return s.until(func() error { return equal("whether charges go on", made.Load() >= until, true) })
+	}
 	done := make(chan error, 1)
-	go func() { done <- do() }()
-	const more = 5
-	made, left := 0, more
-	var finished error
-	for ; left > 0; made++ {
-		if err := s.pay("1", "tok_m49_load").like(200, `"receipt":true`); err != nil {
-			return errors.Join(fmt.Errorf("charge %d: %w", made, err), <-done)
+	go func() {
+		err := more()
+		for _, do := range things {
+			err = errors.Join(err, do(), more())
 		}
+		done <- err
+	}()
+	for {
+		if err := s.pay("1", "tok_m49_load").like(200, `"receipt":true`); err != nil {
+			return fmt.Errorf("charge %d: %w", made.Load(), err)
+		}
+		made.Add(1)
 		select {
-		case finished = <-done:
-			done = nil
+		case err := <-done:
+			return err
 		default:
 		}
-		if done == nil {
-			left--
-		}
 	}
-	if finished == nil && made <= more {
-		return errors.New("no charge was made meanwhile")
-	}
-	return finished
 }

@@ -18,17 +18,26 @@ import (
 // port. They are counted as they come; the one at which it is killed does not
 // arrive.
 type killer struct {
-	kill func()
-	lock sync.Mutex
-	n    int // of calls so far :: guarded by lock
-	at   int // the call to kill at; -1 is none :: guarded by lock
+	kill   func()
+	lock   sync.Mutex
+	n      int  // of calls so far :: guarded by lock
+	at     int  // the call to kill at; -1 is none :: guarded by lock
+	killed bool // since it was armed :: guarded by lock
 }
 
 // arm has the killer count from 0, and kill at a call.
 func (k *killer) arm(at int) {
 	k.lock.Lock()
 	defer k.lock.Unlock()
-	k.n, k.at = 0, at
+	k.n, k.at, k.killed = 0, at, false
+}
+
+// hasKilled reports whether there was the call to kill at. The process may have
+// answered before: it waits for no answer to its last packet.
+func (k *killer) hasKilled() bool {
+	k.lock.Lock()
+	defer k.lock.Unlock()
+	return k.killed
 }
 
 // pass lets a call pass, or kills the process in its place.
@@ -36,7 +45,7 @@ func (k *killer) pass() bool {
 	k.lock.Lock()
 	defer k.lock.Unlock()
 	if k.n == k.at {
-		k.at = -1
+		k.at, k.killed = -1, true
 		k.kill()
 		return false
 	}
@@ -125,8 +134,7 @@ func killedRotationsEndAlike(r *run) error {
 	if len(all) < 30 {
 		return fmt.Errorf("a rotation makes only %d calls", len(all))
 	}
-	events := heard()
-	return errors.Join(events.went(), announced(events.out, all))
+	return heard(func(messages string) error { return announced(messages, all) }).went()
 }
 
 // announced checks that messages of a queue tell of the rotation to each of the
@@ -168,7 +176,7 @@ func (s *system) killable(name string) (*databaseLogin, *killer, error) {
 	}
 	l, err := s.databaseLogin(name, g.URL, port)
 	if err == nil {
-		k.kill = func() { _ = l.function.cmd.Process.Kill() } // who waits for it sees its end
+		k.kill = l.function.strike // who waits for it sees its end
 	}
 	return l, k, err
 }
@@ -181,33 +189,32 @@ func (l *databaseLogin) killEach(k *killer, first, step int) (versions []string,
 	for at := first - step; err == nil && killed; at += step { // below 0 is none
 		k.arm(at)
 		var fresh string
-		if fresh, killed, err = l.rotateThrough(); err != nil {
+		if fresh, err = l.rotateThrough(); err != nil {
 			return versions, fmt.Errorf("killed at call %d: %w", at, err)
 		}
 		err = l.stand(map[string]string{old: "old", fresh: "new"}, "new accepted, new accepted, old refused")
-		versions, old, killed = append(versions, fresh), fresh, killed || at < 0
+		versions, old, killed = append(versions, fresh), fresh, k.hasKilled() || at < 0
 	}
 	return versions, err
 }
 
 // rotateThrough makes a rotation, every step until it succeeds and once more.
-func (l *databaseLogin) rotateThrough() (fresh string, killed bool, err error) {
+func (l *databaseLogin) rotateThrough() (fresh string, err error) {
 	if fresh, err = l.begin(); err != nil {
-		return "", false, err
+		return "", err
 	}
 	for _, step := range rotationSteps {
 		for range 2 {
 			err := l.step(step, fresh)
 			for errors.Is(err, errKilled) {
-				killed = true
 				err = l.step(step, fresh)
 			}
 			if err != nil {
-				return fresh, killed, err
+				return fresh, err
 			}
 		}
 	}
-	return fresh, killed, nil
+	return fresh, nil
 }
 
 // strayStepsAreRefused sends the function what Secrets Manager would not, or

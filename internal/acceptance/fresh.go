@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
-	"time"
 )
 
 // twoCommands are the README's.
@@ -44,7 +43,7 @@ func freshCloneRuns(r *run) error {
 		env = append(env, name+"="+strings.TrimSpace(string(value)))
 	}
 	cmd := exec.CommandContext(r.ctx, "bash", "-euo", "pipefail", "-c", script) //nolint:gosec // as above.
-	cmd.Env, cmd.WaitDelay = env, time.Second
+	cmd.Env, cmd.WaitDelay = env, eventWait
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	r.bench.say(r.id, script)

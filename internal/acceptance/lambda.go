@@ -10,7 +10,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -23,11 +25,11 @@ type function struct {
 	name    string
 	command []string // the program, which is rekey in the function's place
 	env     []string
-	api     *httptest.Server
 	events  chan string
 	ends    chan ended // of invocations
-	cmd     *exec.Cmd
-	exited  chan struct{}
+	lock    sync.Mutex
+	cmd     *exec.Cmd     // the process, or the last that there was :: guarded by lock
+	exited  chan struct{} // is closed when it has ended, and nothing of it is under way
 }
 
 // An ended says how an invocation did.
@@ -56,7 +58,6 @@ func (s *system) function(name, endpoint string) (*function, error) {
 	for name, value := range deployed.Environment.Variables {
 		f.env = append(f.env, name+"="+value)
 	}
-	f.api = httptest.NewServer(f)
 	s.ends = append(s.ends, f.close)
 	return f, nil
 }
@@ -89,24 +90,30 @@ func (f *function) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// start starts the process.
+// start starts the process, with a Runtime API of its own: what another has left
+// takes no event of it and gives no answer for it.
 func (f *function) start() error {
 	f.bench.say(f.id, strings.Join(f.command, " "))
-	f.cmd = exec.CommandContext(f.ctx, f.command[0], f.command[1:]...) //nolint:gosec // the command under test.
-	f.cmd.Env = append(f.env, "AWS_LAMBDA_RUNTIME_API="+strings.TrimPrefix(f.api.URL, "http://"))
 	log, err := os.OpenFile(f.log(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = log.Close() }() // the process has its own
-	f.cmd.Stdout, f.cmd.Stderr = log, log
-	if err := f.cmd.Start(); err != nil {
+	api, exited := httptest.NewServer(f), make(chan struct{})
+	cmd := exec.CommandContext(f.ctx, f.command[0], f.command[1:]...) //nolint:gosec // the command under test.
+	cmd.Env = append(slices.Clone(f.env), "AWS_LAMBDA_RUNTIME_API="+strings.TrimPrefix(api.URL, "http://"))
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		api.Close()
 		return err
 	}
-	cmd, exited := f.cmd, make(chan struct{})
-	f.exited = exited
+	f.lock.Lock()
+	f.cmd, f.exited = cmd, exited
+	f.lock.Unlock()
 	go func() {
 		_ = cmd.Wait() // it is killed, mostly
+		api.CloseClientConnections()
+		api.Close()
 		close(exited)
 	}()
 	return nil
@@ -115,18 +122,21 @@ func (f *function) start() error {
 // log is the file with what the processes wrote.
 func (f *function) log() string { return filepath.Join(f.dir, f.name+".log") }
 
-// kill sends the process a SIGKILL and waits for its end.
-func (f *function) kill() {
-	_ = f.cmd.Process.Kill() // it may have ended
-	<-f.exited
+// strike sends the process, if there is one, a SIGKILL.
+func (f *function) strike() {
+	f.lock.Lock()
+	defer f.lock.Unlock()
+	if f.cmd != nil {
+		_ = f.cmd.Process.Kill() // it may have ended
+	}
 }
 
+// close ends the process.
 func (f *function) close() {
-	if f.cmd != nil {
-		f.kill()
+	f.strike()
+	if f.exited != nil {
+		<-f.exited
 	}
-	f.api.CloseClientConnections()
-	f.api.Close()
 }
 
 // invoke has the process handle an event; there is one again if it was killed.
@@ -134,7 +144,7 @@ func (f *function) close() {
 func (f *function) invoke(event string) (string, error) {
 	ctx, cancel := context.WithTimeout(f.ctx, eventWait)
 	defer cancel()
-	if f.cmd == nil || isClosed(f.exited) {
+	if f.exited == nil || isClosed(f.exited) {
 		if err := f.start(); err != nil {
 			return "", err
 		}

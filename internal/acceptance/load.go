@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"strings"
 	"sync"
-	"time"
 )
 
 // loadStatements are about the sample consumers while secrets rotate, and about
@@ -41,6 +40,20 @@ func (l *load) send(ctx context.Context, url, path, body, want string) {
 		}
 		l.lock.Unlock()
 	}
+}
+
+// further waits until some more requests of each kind have been made.
+func (l *load) further(r *run) error {
+	const more = 20
+	count := func(path string) int {
+		l.lock.Lock()
+		defer l.lock.Unlock()
+		return l.sent[path]
+	}
+	logins, charges := count("/auth/login")+more, count("/payments/charge")+more
+	return r.until(func() error {
+		return equal("whether there is a load", count("/auth/login") >= logins && count("/payments/charge") >= charges, true)
+	})
 }
 
 // post makes one request, and says what is wrong with its answer.
@@ -86,27 +99,25 @@ func loadIsNotDisturbed(r *run) error {
 		})
 	}
 	var errs []error
-	put := func(body string) {
-		errs = append(errs, s.admin("PUT", "/admin/secrets/rotate?wait=25s", body).like(200, "rotated successfully"))
+	used := "" // the key of the last charge
+	rotate := func(body string) {
+		errs = append(errs, s.rotate(body).like(200, "rotated successfully"))
 	}
+	chargesFollow := func() {
+		key, err := s.nextKey("tok_m102", used)
+		used, errs = key, append(errs, err)
+	}
+	chargesFollow()
 	for _, key := range []string{"sk_test_2", "sk_test_1"} {
-		put(`{"secretName":"database-credentials"}`)
-		put(`{"secretName":"external-api-keys","newValue":{"stripe":"` + key + `"}}`)
-		put(`{"secretName":"database-credentials"}`)
+		rotate(`{"secretName":"database-credentials"}`)
+		rotate(`{"secretName":"external-api-keys","newValue":{"stripe":"` + key + `"}}`)
+		chargesFollow()
+		rotate(`{"secretName":"database-credentials"}`)
 	}
-	put(`{"secretName":"jwt-configuration","newValue":` + strings.Replace(jwtValue, "the-first", "the-second", 1) + `}`)
-	r.wait(time.Second) // consumers go on with the last ones
+	rotate(`{"secretName":"jwt-configuration","newValue":` + strings.Replace(jwtValue, "the-first", "the-second", 1) + `}`)
+	errs = append(errs, l.further(r)) // consumers go on with the last ones
 	stop()
 	clients.Wait()
-	charges, err := s.charges("tok_m102")
-	keys := make(map[string]bool)
-	for _, c := range charges {
-		keys[c.KeyID] = true
-	}
 	r.bench.say(r.id, fmt.Sprintf("# sent %v", l.sent))
-	return errors.Join(append(errs, err,
-		equal("the requests that failed", strings.Join(l.failed, "; "), ""),
-		equal("whether there was a load", l.sent["/auth/login"] >= 20 && l.sent["/payments/charge"] >= 20, true),
-		equal("the keys that charges were made with", len(keys), 2),
-	)...)
+	return errors.Join(append(errs, equal("the requests that failed", strings.Join(l.failed, "; "), ""))...)
 }

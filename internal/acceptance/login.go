@@ -58,7 +58,7 @@ func loginFollowsItsSecret(r *run) error {
 		return err
 	}
 	process := s.functions("login")
-	rotated := s.admin("PUT", "/admin/secrets/rotate?wait=25s",
+	rotated := s.rotate(
 		`{"secretName":"database-credentials","newValue":{"host":"localhost","username":"test","password":"changed-to-this"}}`)
 	value, err := s.current("database-credentials")
 	return errors.Join(rotated.like(200, "rotated successfully"), err,
@@ -180,10 +180,11 @@ func failedLoginsAreSaid(r *run) error {
 	err := errors.Join(
 		s.store("database-credentials", `{"host":"127.0.0.1","username":"test","password":"`+marker+`"}`),
 		s.deny("database-credentials", "GetSecretValue"), failed(),
-		contains("the log", s.log(), `"msg":"Authentication error"`, "AccessDeniedException"),
+		s.logs(`"msg":"Authentication error"`, "AccessDeniedException"),
 		s.allow("database-credentials"),
 		s.store("database-credentials", `"`+marker+` is no JSON"`), failed(),
 		s.store("database-credentials", `{"host":"127.0.0.1","port":"`+marker+`","username":"test","password":"x"}`), failed(),
 	)
+	s.stop() // the log is whole
 	return errors.Join(err, lacks("the log", s.log(), marker))
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -46,8 +47,8 @@ func unpacked(data []byte) []byte {
 }
 
 // listen has all events about secrets put into a queue. What it returns takes
-// them out.
-func (s *system) listen() func() output {
+// them out until they are what is waited for.
+func (s *system) listen() (heard func(enough func(messages string) error) output) {
 	const (
 		queue  = "arn:aws:sqs:us-east-1:123456789012:all-events"
 		policy = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"sqs:SendMessage","Resource":"*"}]}`
@@ -59,13 +60,18 @@ func (s *system) listen() func() output {
 			s.aws("events", "AWSEvents.PutTargets", `{"EventBusName":"`+bus+`","Rule":"all","Targets":[{"Id":"all","Arn":"`+queue+`"}]}`),
 		)
 	}
-	return func() output {
+	return func(enough func(messages string) error) (all output) {
 		for _, o := range made {
 			if err := o.answer().like(200, ""); err != nil {
 				return output{fault: err}
 			}
 		}
-		return s.drain("all-events")
+		all.fault = s.until(func() error {
+			more := s.drain("all-events")
+			all.out += more.out
+			return errors.Join(more.fault, enough(all.out))
+		})
+		return all
 	}
 }
 

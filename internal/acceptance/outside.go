@@ -37,9 +37,12 @@ func consoleEditsAreUsed(r *run) error {
 		}),
 	)
 	value, unread := s.current("external-api-keys")
+	events := heard(func(messages string) error {
+		return contains("what was heard", messages, "Secret Label Updated", "AWSCURRENT", after.VersionID)
+	})
 	return errors.Join(err, unread, sameJSON(value, edited),
 		equal("whether it is another version", before.VersionID != "" && before.VersionID != after.VersionID, true),
-		heard().shows("Secret Label Updated", "AWSCURRENT", after.VersionID),
+		events.went(),
 	)
 }
 

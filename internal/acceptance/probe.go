@@ -34,6 +34,7 @@ type probed struct {
 	Version     string
 	Stale       bool
 	Times       int
+	Longest     time.Duration
 	Error, Says string
 	Reads       []struct {
 		Value       string

@@ -88,7 +88,7 @@ func (s *system) pipe(input, commands string) output {
 
 // curlAnswers has curl print whole answers, so that status and headers can be
 // looked at.
-const curlAnswers = "curl() { command curl -sS --raw -i -m 45 \"$@\"; }\n"
+const curlAnswers = "curl() { command curl -sS --raw -i -m 300 \"$@\"; }\n"
 
 // shell runs commands without any system.
 func (r *run) shell(input, commands string, env ...string) output {
@@ -102,7 +102,7 @@ func (r *run) shell(input, commands string, env ...string) output {
 		}
 	}
 	cmd := exec.CommandContext(r.ctx, "bash", "-euo", "pipefail", "-c", curlAnswers+commands) //nolint:gosec // the checks' own commands.
-	cmd.Dir, cmd.Env, cmd.WaitDelay = r.dir, userEnv(r.bench, r.dir, env...), time.Second
+	cmd.Dir, cmd.Env, cmd.WaitDelay = r.dir, userEnv(r.bench, r.dir, env...), eventWait
 	var stdout, stderr bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(input), &stdout, &stderr
 	defer inGroup(cmd)()
@@ -158,6 +158,12 @@ const (
 // admin calls the admin API as somebody who may.
 func (s *system) admin(method, path, body string) answer {
 	return s.call(method, path, body, isJSON, asAdmin)
+}
+
+// logs waits until the log has texts: what a function writes gets there after its
+// answer.
+func (s *system) logs(texts ...string) error {
+	return s.until(func() error { return contains("the log", s.log(), texts...) })
 }
 
 // until tries until that succeeds, or returns the last error.

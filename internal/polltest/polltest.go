@@ -16,7 +16,7 @@ const (
 	every = 20 * time.Millisecond
 	// patience is how long it is waited. It is long, for machines under load, and
 	// waited out only by a test that fails.
-	patience = time.Minute
+	patience = 3 * time.Minute
 )
 
 // A Test is one that can be ended: a [testing.T], or the state of a test script.
@@ -25,7 +25,7 @@ type Test interface {
 }
 
 // Until returns as soon as holds does with true, which it is asked at once and then
-// again and again. After a minute it ends the test, with what did not come to hold:
+// again and again. After three minutes it ends the test, with what did not come to hold:
 // a clause such as "the key is revoked".
 func Until(t Test, what string, holds func() bool) {
 	if tb, ok := t.(testing.TB); ok {

@@ -2,7 +2,7 @@
 // and does what it is told, so that what an interface of Go promises can be
 // checked from outside.
 //
-//	probe [-ttl 2s] [-max-stale 1s]
+//	probe [-ttl 2s] [-max-stale 1s] [-patience 500ms]
 //
 // It reads orders from its standard input, one JSON object a line, and answers
 // each with a line of JSON, before it reads the next. Where Secrets Manager is,
@@ -42,13 +42,16 @@ type answer struct {
 	Value   any // a text; of json and any, what it decodes to
 	Version string
 	Stale   bool
-	Times   int    // how often the call was made
+	Times   int // how often the call was made
+	// Longest is the longest time from the beginning of one call to that of the
+	// next: how long the machine, or Secrets Manager, has held this program up.
+	Longest time.Duration
 	Error   string `json:",omitempty"` // what the error means; "other" if it means nothing
 	Says    string `json:",omitempty"` // its text
 	Reads   []read `json:",omitempty"` // of an order with For: each value, from its first read to its last
 }
 
-// A read says between which moments a value was returned.
+// A read says of a value when the first read of it began, and when the last did.
 type read struct {
 	Value       string
 	First, Last time.Time
@@ -65,6 +68,7 @@ func start(ctx context.Context, args []string, orders io.Reader, answers io.Writ
 	flags := flag.NewFlagSet("probe", flag.ContinueOnError)
 	ttl := flags.Duration("ttl", 0, "Options.TTL")
 	maxStale := flags.Duration("max-stale", 0, "Options.MaxStale")
+	patience := flags.Duration("patience", 0, "Options.Patience")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -72,7 +76,7 @@ func start(ctx context.Context, args []string, orders io.Reader, answers io.Writ
 	if err != nil {
 		return err
 	}
-	client, err := secrets.FromEnv(cfg, os.Getenv, func(o *secrets.Options) { o.TTL, o.MaxStale = *ttl, *maxStale })
+	client, err := secrets.FromEnv(cfg, os.Getenv, func(o *secrets.Options) { o.TTL, o.MaxStale, o.Patience = *ttl, *maxStale, *patience })
 	if err != nil {
 		return err
 	}
@@ -93,16 +97,19 @@ func start(ctx context.Context, args []string, orders io.Reader, answers io.Writ
 // follow does what an order says.
 func follow(ctx context.Context, client *secrets.Client, o order) answer {
 	var a answer
-	until := time.Now().Add(o.For)
+	last := time.Now()
+	until := last.Add(o.For)
 	for a.Times < max(o.Times, 1) || time.Now().Before(until) {
 		a.Times++
+		began := time.Now()
+		a.Longest, last = max(a.Longest, began.Sub(last)), began
 		value, err := a.call(ctx, client, o)
 		a.Value, a.Error, a.Says = value, "", ""
 		if err != nil {
 			a.Error, a.Says = meaning(err), err.Error()
 		}
 		if o.For > 0 {
-			a.note(fmt.Sprint(value, a.Error), time.Now())
+			a.note(fmt.Sprint(value, a.Error), began)
 			<-time.After(time.Millisecond)
 		}
 	}
@@ -146,15 +153,15 @@ func (a *answer) call(ctx context.Context, client *secrets.Client, o order) (any
 	}
 }
 
-// note tells that a value was returned.
-func (a *answer) note(value string, at time.Time) {
+// note tells that a read returned a value.
+func (a *answer) note(value string, began time.Time) {
 	for i := range a.Reads {
 		if a.Reads[i].Value == value {
-			a.Reads[i].Last = at
+			a.Reads[i].Last = began
 			return
 		}
 	}
-	a.Reads = append(a.Reads, read{value, at, at})
+	a.Reads = append(a.Reads, read{value, began, began})
 }
 
 // meaning says in a word which of the package's errors it is.
