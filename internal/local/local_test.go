@@ -23,6 +23,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"github.com/rekey-go/rekey/internal/local"
+	"github.com/rekey-go/rekey/internal/polltest"
 )
 
 // The test binary is also the functions of the tests' templates: the engine
@@ -102,7 +103,7 @@ Resources:
     Properties:
       FunctionName: !Sub "${Stage}-rotator"
       CodeUri: rotator
-      Timeout: 10
+      Timeout: 60
       Policies:
         - Statement:
             - Effect: Allow
@@ -113,6 +114,7 @@ Resources:
     Type: AWS::Serverless::Function
     Properties:
       CodeUri: echo
+      Timeout: 60
       Events:
         Get: {Type: HttpApi, Properties: {ApiId: !Ref Api, Method: GET, Path: "/echo/{name}"}}
   Bus: {Type: AWS::Events::EventBus, Properties: {Name: !Sub "${Stage}-bus"}}
@@ -201,13 +203,21 @@ func TestTheTemplatesSystemRotatesASecret(t *testing.T) {
 	if err != nil || aws.ToString(got.SecretString) != "rotated" || aws.ToString(got.VersionId) != aws.ToString(out.VersionId) {
 		t.Errorf("after the rotation: version %s, %v; want %s", aws.ToString(got.VersionId), err, aws.ToString(out.VersionId))
 	}
-	found, err := cloudtrail.NewFromConfig(configFor(e)).LookupEvents(t.Context(), &cloudtrail.LookupEventsInput{
-		LookupAttributes: []types.LookupAttribute{{AttributeKey: types.LookupAttributeKeyEventName, AttributeValue: aws.String("UpdateSecretVersionStage")}},
+	var found *cloudtrail.LookupEventsOutput
+	polltest.Until(t, "the call that moved the label is recorded", func() bool { // after its event is sent
+		found, err = cloudtrail.NewFromConfig(configFor(e)).LookupEvents(t.Context(), &cloudtrail.LookupEventsInput{
+			LookupAttributes: []types.LookupAttribute{{AttributeKey: types.LookupAttributeKeyEventName, AttributeValue: aws.String("UpdateSecretVersionStage")}},
+		})
+		return err != nil || len(found.Events) > 0
 	})
 	if err != nil || len(found.Events) != 1 || !strings.Contains(aws.ToString(found.Events[0].CloudTrailEvent), "assumed-role/dev-rotator") {
 		t.Errorf("the trail has %d records of UpdateSecretVersionStage (%v), want one by the role of the function", len(found.Events), err)
 	}
 }
+
+// patience is how long a test waits for what must happen. It is long, for
+// machines under load, and waited out only by a test that fails.
+const patience = 3 * time.Minute
 
 // awaitMessage waits for a message on the system's queue that holds a text.
 func awaitMessage(t *testing.T, e *local.Engine, text string) {
@@ -216,7 +226,7 @@ func awaitMessage(t *testing.T, e *local.Engine, text string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	client := sqs.NewFromConfig(configFor(e))
 	for {

@@ -23,6 +23,11 @@ import (
 // on the time of the invocation.
 const initTimeout = 10 * time.Second
 
+// outputTime is how long it is waited for the rest of the output of a process that
+// has ended. A child of it may hold that open; and on a machine under load what was
+// printed last takes a moment to arrive.
+const outputTime = 5 * time.Second
+
 // An environment is an execution environment: a process and its Runtime API.
 type environment struct {
 	id       string
@@ -82,7 +87,7 @@ func (s *Service) launch(env *environment) error {
 	cmd.Env = vars
 	cmd.Dir = f.taskRoot()
 	cmd.Stdout, cmd.Stderr = out, out
-	cmd.WaitDelay = time.Second // for output that a child of the process holds open
+	cmd.WaitDelay = outputTime
 	if err := s.spawn(cmd); err != nil {
 		err = fmt.Errorf("starting an environment of %s: %w", f.Name, err)
 		s.abandon(env, api, err)

@@ -53,7 +53,7 @@ func (s *Service) startExtensions(env *environment, vars []string, out *processO
 			asked: make(chan struct{}, 1), events: make(chan []byte, 2), // an invocation and the shutdown
 		}
 		cmd := exec.Command(def.Command[0], def.Command[1:]...) //nolint:gosec,noctx // the template's own extension; the service ends it.
-		cmd.Env, cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.WaitDelay = vars, os.TempDir(), out, out, time.Second
+		cmd.Env, cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.WaitDelay = vars, os.TempDir(), out, out, outputTime
 		env.mu.Lock() // held until it has a process: it registers at once
 		env.extensions = append(env.extensions, x)
 		err := s.spawn(cmd)

@@ -7,12 +7,14 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/rekey-go/rekey/internal/local/lambda"
 	"github.com/rekey-go/rekey/internal/local/wire"
+	"github.com/rekey-go/rekey/internal/polltest"
 )
 
 func TestAFunctionsOutcome(t *testing.T) {
@@ -70,18 +72,33 @@ func TestAnInvocationIsKilledAtTheTimeout(t *testing.T) {
 	f := child("function")
 	f.Timeout = 1250 * time.Millisecond
 	b, g := start(t, f), newGate(t)
+	if err := b.Warm(t.Context(), b.arn, 1); err != nil {
+		t.Fatal(err)
+	}
+	late := b.pids()[0]
 	before := time.Now()
-	v, done := b.begin(g, "late")
-	got := await(t, done).failure(t)
+	got := b.invoke(command{Do: "hold", At: g.addr()}).failure(t)
 	if took := time.Since(before); took < f.Timeout {
 		t.Errorf("killed after %v, before the timeout", took)
 	}
 	if got.Type != "Sandbox.Timedout" || !strings.HasSuffix(got.Message, " Error: Task timed out after 1.25 seconds") {
 		t.Errorf("function error: %+v", got)
 	}
-	v.end()
-	if got := b.invoke(command{Do: "echo", Text: "hi"}).ok(t); got != `"hi"` {
+	polltest.Until(t, "the process has ended", func() bool { return !alive(t, late) })
+	if got := b.answerInTime(command{Do: "echo", Text: "hi"}); got != `"hi"` {
 		t.Errorf("after the timeout: %s", got)
+	}
+}
+
+// answerInTime invokes the function until it answers within its timeout: the
+// machine may have other things to do.
+func (b *bench) answerInTime(c command) string {
+	b.t.Helper()
+	for {
+		a := b.invoke(c)
+		if a.functionError == "" || a.failure(b.t).Type != "Sandbox.Timedout" {
+			return a.ok(b.t)
+		}
 	}
 }
 
@@ -90,9 +107,13 @@ func TestARuntimeThatIsStuckAfterItsAnswerIsReplaced(t *testing.T) {
 	f := child("gets stuck")
 	f.Timeout = 2 * time.Second
 	b := start(t, f)
-	b.invoke(command{}).ok(t)
-	stuck := b.Environments(b.arn)[0].PID
-	b.invoke(command{}).ok(t)
+	stuck, err := strconv.Atoi(b.answerInTime(command{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if next := b.answerInTime(command{}); next == strconv.Itoa(stuck) {
+		t.Errorf("the process %s, which is stuck, has answered again", next)
+	}
 	if slices.ContainsFunc(b.Environments(b.arn), func(e lambda.Environment) bool { return e.PID == stuck }) {
 		t.Error("the environment that is stuck lives on")
 	}

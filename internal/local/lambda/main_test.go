@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -61,7 +62,7 @@ var children = map[string]func(){
 	},
 	"gets stuck": func() {
 		id := next()
-		post("invocation/"+id+"/response", `"stuck from now on"`)
+		post("invocation/"+id+"/response", strconv.Itoa(os.Getpid())) // and from now on it is
 		select {}
 	},
 	"breaks off": func() { // its answer has the trailer of a stream that failed

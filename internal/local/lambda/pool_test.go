@@ -224,7 +224,7 @@ func TestCloseEndsEveryProcess(t *testing.T) {
 			}
 			first.gone()
 			second.gone()
-			forked.gone()
+			forked.end() // killed with its group, though nobody is told of its end
 			for _, done := range []<-chan answer{done1, done2} {
 				await(t, done).failure(t)
 			}
