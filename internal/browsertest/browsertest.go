@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
@@ -57,7 +58,8 @@ type Tab struct {
 	refuse func(url string) string
 
 	mu      sync.Mutex
-	allowed string // what it may complain of
+	allowed string        // what it may complain of
+	did     chan struct{} // has a token when it has complained of that
 }
 
 // Open opens a tab with storage of its own. Of each request that the page makes,
@@ -66,7 +68,7 @@ func Open(browser context.Context, tb testing.TB, refuse func(url string) string
 	tb.Helper()
 	ctx, cancel := chromedp.NewContext(browser, chromedp.WithNewBrowserContext())
 	tb.Cleanup(cancel)
-	p := &Tab{t: tb, ctx: ctx, refuse: refuse}
+	p := &Tab{t: tb, ctx: ctx, refuse: refuse, did: make(chan struct{}, 1)}
 	messages := chromedp.Console(ctx)
 	if err := chromedp.Listen(ctx, p.hear); err != nil {
 		tb.Fatal(err)
@@ -91,18 +93,36 @@ func Open(browser context.Context, tb testing.TB, refuse func(url string) string
 // Context is the tab's, for what chromedp can do with it besides.
 func (p *Tab) Context() context.Context { return p.ctx }
 
-// Allow lets the browser complain of what has a text; of nothing if it is empty.
+// Allow lets the browser complain of what has a text until it is called with none.
+// That waits for the complaint, which comes later than what it is about.
 func (p *Tab) Allow(text string) {
+	p.t.Helper()
+	if text == "" {
+		select {
+		case <-p.did:
+		case <-time.After(patience):
+			p.t.Errorf("the browser has not complained of %q", p.allowed)
+		}
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.allowed = text
 }
+
+// patience is how long a test waits for what must happen. It is long, for
+// machines under load, and waited out only by a test that fails.
+const patience = 3 * time.Minute
 
 func (p *Tab) complain(text string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.allowed == "" || !strings.Contains(text, p.allowed) {
 		p.t.Errorf("the browser complains: %s", text)
+		return
+	}
+	select {
+	case p.did <- struct{}{}:
+	default: // it has done so before
 	}
 }
 
@@ -152,10 +172,10 @@ func (p *Tab) Text() string {
 func (p *Tab) Until(expression string) {
 	p.t.Helper()
 	p.Script(fmt.Sprintf(`new Promise((is, never) => {
-		const end = performance.now() + 20_000;
+		const end = performance.now() + %d;
 		const look = () => (%s) ? is() : performance.now() > end ? never(new Error(%q)) : setTimeout(look, 5);
 		look();
-	})`, expression, "it never was so: "+expression))
+	})`, patience.Milliseconds(), expression, "it never was so: "+expression))
 }
 
 // UntilText waits for a text in the page.

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -111,16 +112,32 @@ func OnPort(ctx context.Context, port int, start func(port int) error) (err erro
 }
 
 // FreePort finds a port of the loopback interface that nobody listens on.
-// Another process may take it before it is used.
+// Another process may take it before it is used; so it is one of those that no
+// system hands out by itself, to connections above all, unless these are all taken.
 func FreePort(ctx context.Context) (int, error) {
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	const first, ports, tries = 16 << 10, 16 << 10, 100 // Linux hands out those from 32,768 on
+	for range tries {
+		if port, err := listen(ctx, first+rand.IntN(ports)); err == nil { //nolint:gosec // guards nothing
+			return port, nil
+		}
+	}
+	port, err := listen(ctx, 0)
 	if err != nil {
 		return 0, fmt.Errorf("finding a free port: %w", err)
+	}
+	return port, nil
+}
+
+// listen listens for a moment on a port, and returns it; on a free one if it is 0.
+func listen(ctx context.Context, port int) (int, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	if err != nil {
+		return 0, err
 	}
 	_, text, err := net.SplitHostPort(l.Addr().String())
 	if err != nil {
 		return 0, errors.Join(err, l.Close())
 	}
-	port, err := strconv.Atoi(text)
+	port, err = strconv.Atoi(text)
 	return port, errors.Join(err, l.Close())
 }

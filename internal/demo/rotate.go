@@ -30,8 +30,9 @@ const (
 	single      = "single-user"
 )
 
-// patience is how long the story waits for anything.
-const patience = 40 * time.Second
+// patience is how long the story waits for anything. It is long, for machines under
+// load.
+const patience = 2 * time.Minute
 
 // rotateAll rotates the login in every way, under the load.
 func (s *story) rotateAll(ctx context.Context) error {

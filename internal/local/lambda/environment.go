@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rekey-go/rekey/internal/child"
 	"github.com/rekey-go/rekey/internal/local/wire"
 )
 
@@ -145,11 +146,11 @@ func (s *Service) variables(env *environment, api string) ([]string, error) {
 		vars = append(vars, name+"="+value)
 	}
 	if _, set := f.Environment[portVar]; len(f.Extensions) > 0 && !set {
-		port, err := s.extensionPort()
+		port, err := child.FreePort(s.ctx)
 		if err != nil {
 			return nil, err
 		}
-		vars = append(vars, portVar+"="+port)
+		vars = append(vars, portVar+"="+strconv.Itoa(port))
 	}
 	return append(vars,
 		"AWS_LAMBDA_RUNTIME_API="+api,

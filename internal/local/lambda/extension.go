@@ -2,7 +2,6 @@ package lambda
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"slices"
@@ -92,20 +91,6 @@ func extensionVariables(vars []string) []string {
 			"_HANDLER", "AWS_EXECUTION_ENV", "LAMBDA_TASK_ROOT", "AWS_LAMBDA_LOG_GROUP_NAME", "AWS_LAMBDA_LOG_STREAM_NAME",
 		}, name)
 	})
-}
-
-// extensionPort finds a port for the environment's extension. Another process
-// may take it before the extension does.
-func (s *Service) extensionPort() (string, error) {
-	l, err := (&net.ListenConfig{}).Listen(s.ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("finding a port for an extension: %w", err)
-	}
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		return "", err
-	}
-	return port, l.Close()
 }
 
 // tell sends an event to the extensions that asked for such.

@@ -234,7 +234,7 @@ func (h *heard) last(tb testing.TB, operation string) wire.Call {
 // await waits until a service event was heard as often as told.
 func (h *heard) await(tb testing.TB, name string, times int) {
 	tb.Helper()
-	deadline := time.After(time.Minute)
+	deadline := time.After(3 * time.Minute)
 	for {
 		h.mu.Lock()
 		count, changed := 0, h.changed
