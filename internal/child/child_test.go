@@ -55,3 +55,18 @@ func TestTheCertificateIsForTheLoopbackInterface(t *testing.T) {
 		}
 	}
 }
+
+// TestAFreePortIsNotHandedOutByTheSystem keeps ports from connections, which take
+// one of those above in their own time.
+func TestAFreePortIsNotHandedOutByTheSystem(t *testing.T) {
+	t.Parallel()
+	for range 20 {
+		port, err := child.FreePort(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if port < 1<<14 || port >= 1<<15 {
+			t.Errorf("port %d is free, want one from 16384 to 32767", port)
+		}
+	}
+}

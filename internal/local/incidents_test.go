@@ -12,6 +12,7 @@ import (
 
 	"github.com/rekey-go/rekey"
 	"github.com/rekey-go/rekey/internal/local"
+	"github.com/rekey-go/rekey/internal/polltest"
 )
 
 // TestAFailedRotationIsAnIncident has a rotation function of the system's
@@ -37,12 +38,15 @@ func TestAFailedRotationIsAnIncident(t *testing.T) {
 			t.Fatalf("%s: %s", call.target, answer)
 		}
 	}
-	got, err := sqs.NewFromConfig(configFor(e)).ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{
-		QueueUrl: aws.String(e.Endpoint() + "/123456789012/dev-rekey-incidents"), WaitTimeSeconds: 20,
+	var got *sqs.ReceiveMessageOutput
+	polltest.Until(t, "there is an incident", func() bool {
+		if got, err = sqs.NewFromConfig(configFor(e)).ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{
+			QueueUrl: aws.String(e.Endpoint() + "/123456789012/dev-rekey-incidents"), WaitTimeSeconds: 20,
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return len(got.Messages) > 0
 	})
-	if err != nil || len(got.Messages) == 0 {
-		t.Fatalf("no incident: %v", err)
-	}
 	body := aws.ToString(got.Messages[0].Body)
 	if !strings.Contains(body, `"RotationFailed"`) || !strings.Contains(body, ":secret:dev-jwt-configuration-") {
 		t.Errorf("the incident is %s, want the failed rotation", body)

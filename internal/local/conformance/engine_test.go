@@ -69,7 +69,7 @@ Resources:
     Type: AWS::Serverless::Function
     Properties:
       CodeUri: rotator
-      Timeout: 10
+      Timeout: 60
       Policies:
         - Statement:
             - Effect: Allow

@@ -60,7 +60,7 @@ func newTarget(t *testing.T) target {
 	}
 	engine := startEngine(t)
 	anyone.BaseEndpoint = aws.String(engine.Endpoint())
-	return target{config: anyone, rotator: engine.Function("Rotator"), role: "arn:aws:iam::123456789012:role/conformance", patience: time.Minute, pause: 5 * time.Millisecond, mustHold: true}
+	return target{config: anyone, rotator: engine.Function("Rotator"), role: "arn:aws:iam::123456789012:role/conformance", patience: 3 * time.Minute, pause: 5 * time.Millisecond, mustHold: true}
 }
 
 // A service is how the cases of one AWS service are called and cleaned up.
