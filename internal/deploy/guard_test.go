@@ -14,6 +14,8 @@ import (
 	"testing"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/rekey-go/rekey/internal/child/childtest"
 )
 
 const rulesFolder = "../../tools/guard"
@@ -88,7 +90,7 @@ func cfnGuard(t *testing.T) string {
 	if path, err := exec.LookPath("cfn-guard"); err == nil {
 		return path
 	}
-	if _, err := exec.LookPath("npm"); err != nil || os.Getenv("REQUIRE_ENGINES") == "" {
+	if _, err := exec.LookPath("npm"); err != nil || !childtest.Required() {
 		t.Skip("NOT TESTED: there is no cfn-guard; tools/guard/fetch fetches it, with npm")
 	}
 	out, err := exec.CommandContext(t.Context(), rulesFolder+"/fetch").Output()
