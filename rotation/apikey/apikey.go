@@ -167,7 +167,7 @@ func (s Strategy) Set(ctx context.Context, c rotation.Change) error {
 			return k, err
 		})
 		if err == nil {
-			err = m.sweep(ctx, provider, by, c.Store, c.Secret.ARN, false)
+			err = account{m, provider, by, c.Store, c.Secret.ARN}.sweep(ctx, false)
 		}
 		// A key that was handed over need not be able to look after keys, and
 		// then has left none behind.

@@ -90,16 +90,16 @@ func (s Strategy) make(ctx context.Context, c rotation.Change, m Member, provide
 	if err != nil {
 		return Key{}, err
 	}
-	name := m.keyName(c.Secret.ARN, c.VersionID)
+	a := account{m, provider, by, c.Store, c.Secret.ARN}
 	for range maxAttempts {
-		k, err := provider.Create(ctx, by, name, like)
+		k, err := provider.Create(ctx, by, a.keyName(c.VersionID), like)
 		switch {
 		case err == nil && k.Secret.Empty():
 			return Key{}, configurationf("the provider's answer has no key")
 		case !errors.Is(err, ErrNoRoom):
 			return k, err
 		}
-		if err := s.makeRoom(ctx, c, m, provider, by); err != nil {
+		if err := s.makeRoom(ctx, c, a); err != nil {
 			return Key{}, err
 		}
 	}
@@ -113,16 +113,16 @@ const longestStep = 15 * time.Minute
 // makeRoom deletes a key that no version needs. One that no version knows may
 // have been made a moment ago by another process, which is then given time to
 // store it.
-func (s Strategy) makeRoom(ctx context.Context, c rotation.Change, m Member, provider Provider, by Key) error {
-	keys, err := provider.List(ctx, by)
+func (s Strategy) makeRoom(ctx context.Context, c rotation.Change, a account) error {
+	keys, err := a.provider.List(ctx, a.by)
 	if err != nil {
 		return err
 	}
-	versions, err := m.versions(ctx, c.Store, c.Secret.ARN)
+	versions, err := a.versions(ctx)
 	if err != nil {
 		return err
 	}
-	held, err := m.holders(ctx, c.Store, c.Secret.ARN, versions)
+	held, err := a.holders(ctx, versions)
 	if err != nil {
 		return err
 	}
@@ -131,7 +131,7 @@ func (s Strategy) makeRoom(ctx context.Context, c rotation.Change, m Member, pro
 		if held[k.ID].version == c.VersionID {
 			return errStored
 		}
-		use, why, err := m.use(ctx, c, provider, by, k, versions, held)
+		use, why, err := a.use(ctx, k, c.VersionID, versions, held)
 		switch {
 		case err != nil:
 			return err
@@ -143,7 +143,7 @@ func (s Strategy) makeRoom(ctx context.Context, c rotation.Change, m Member, pro
 				return err
 			}
 		}
-		return provider.Delete(ctx, by, k.ID)
+		return a.provider.Delete(ctx, a.by, k.ID)
 	}
 	reasons = reasons[:min(len(reasons), maxReasons)]
 	return fmt.Errorf("%w, and none may be deleted: %s: %w", ErrNoRoom, strings.Join(reasons, ", "), rotation.ErrConflict)
@@ -161,19 +161,18 @@ const (
 	unused
 )
 
-// use tells of what use a key is, and why it is needed.
-func (m Member) use(
-	ctx context.Context, c rotation.Change, provider Provider, by, k Key, versions []holder, held map[string]holder,
-) (_ use, why string, err error) {
+// use tells of what use a key is where one for a version is to be made, and why
+// it is needed.
+func (a account) use(ctx context.Context, k Key, versionID string, versions []holder, held map[string]holder) (_ use, why string, err error) {
 	h, known := held[k.ID]
-	teller, tells := provider.(UsageTeller)
+	teller, tells := a.provider.(UsageTeller)
 	switch {
 	case known && (h.has(rotation.LabelCurrent) || h.has(rotation.LabelPending)), known && len(h.labels) > 0 && !k.Disabled:
 		return needed, fmt.Sprintf("is the one of the version with %s", strings.Join(h.labels, " and ")), nil
-	case k.Name == m.keyName(c.Secret.ARN, c.VersionID):
+	case k.Name == a.keyName(versionID):
 		return unclear, "", nil
-	case strings.HasPrefix(k.Name, m.prefix(c.Secret.ARN)):
-		lost, err := m.lost(ctx, c.Store, c.Secret.ARN, versions, k, false)
+	case a.made(k):
+		lost, err := a.lost(ctx, versions, k, false)
 		if lost {
 			return unused, "", err
 		}
@@ -181,7 +180,7 @@ func (m Member) use(
 	case k.Name == "" && known:
 		return unused, "", nil // of a rotation that was given up, or disabled
 	case k.Name == "" && tells:
-		if used, err := teller.Used(ctx, by, k.ID); !used {
+		if used, err := teller.Used(ctx, a.by, k.ID); !used {
 			return unclear, "", err
 		}
 		return needed, "is of no version of the secret, and somebody uses it; delete it if nobody does", nil
