@@ -42,17 +42,33 @@ func (a *app) read(cmd *cobra.Command, paths []string, r reading) (*trail, error
 	if len(paths) == 0 {
 		return a.events(cmd.Context(), r)
 	}
-	paths = slices.Compact(slices.Sorted(slices.Values(paths)))
 	meter := source.NewMeter()
-	opts := func(o *source.LogsOptions) {
+	logs, err := a.logsAt(cmd.Context(), paths, func(o *source.LogsOptions) {
 		o.From, o.To, o.Checkpoint, o.Stdin = r.from, r.to, r.kept, cmd.InOrStdin()
 		if a.tells(r) {
 			o.Meter = meter
 		}
+	})
+	if err != nil {
+		return nil, err
 	}
-	t := &trail{}
+	all := make([]audit.Source, len(logs))
+	for i, one := range logs {
+		all[i] = one
+	}
+	t := &trail{source: source.Join(all...), logs: logs}
+	if a.tells(r) {
+		t.source = a.metered(t, meter)
+	}
+	return t, nil
+}
+
+// logsAt are the log files in some places: each bucket's, and those of this
+// machine together.
+func (a *app) logsAt(ctx context.Context, paths []string, opts func(*source.LogsOptions)) ([]*source.Logs, error) {
+	var all []*source.Logs
 	var files []string
-	for _, path := range paths {
+	for _, path := range slices.Compact(slices.Sorted(slices.Values(paths))) {
 		if !isBucket(path) {
 			if err := checkPath(path); err != nil {
 				return nil, err
@@ -60,7 +76,7 @@ func (a *app) read(cmd *cobra.Command, paths []string, r reading) (*trail, error
 			files = append(files, path)
 			continue
 		}
-		cfg, err := a.config(cmd.Context())
+		cfg, err := a.config(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -68,33 +84,31 @@ func (a *app) read(cmd *cobra.Command, paths []string, r reading) (*trail, error
 		if err != nil {
 			return nil, err
 		}
-		t.logs = append(t.logs, logs)
+		all = append(all, logs)
 	}
 	if len(files) > 0 {
-		t.logs = append(t.logs, source.Files(files, opts))
+		all = append(all, source.Files(files, opts))
 	}
-	all := make([]audit.Source, len(t.logs))
-	for i, logs := range t.logs {
-		all[i] = logs
-	}
-	t.source = source.Join(all...)
-	if a.tells(r) {
-		t.source = watched{t.source, func(ctx context.Context) func(bool) {
-			ctx, cancel := context.WithCancel(ctx)
-			var survey sync.WaitGroup
-			survey.Go(func() { _ = source.Survey(ctx, meter, t.logs...) }) // what cannot be listed the report tells
-			stop := a.tell(func() string { return filesRead(meter.Progress()) })
-			return func(all bool) {
-				cancel()
-				survey.Wait()
-				if all {
-					meter.Complete()
-				}
-				stop()
+	return all, nil
+}
+
+// metered tells how much of a trail's log files is read, while they are listed
+// beside the reading to know how much there is.
+func (a *app) metered(t *trail, meter *source.Meter) watched {
+	return watched{t.source, func(ctx context.Context) func(bool) {
+		ctx, cancel := context.WithCancel(ctx)
+		var survey sync.WaitGroup
+		survey.Go(func() { _ = source.Survey(ctx, meter, t.logs...) }) // what cannot be listed the report tells
+		stop := a.tell(func() string { return filesRead(meter.Progress()) })
+		return func(all bool) {
+			cancel()
+			survey.Wait()
+			if all {
+				meter.Complete()
 			}
-		}}
-	}
-	return t, nil
+			stop()
+		}
+	}}
 }
 
 // events are those of the event history of the account and Region.
