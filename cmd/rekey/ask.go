@@ -9,11 +9,13 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
+	"github.com/rekey-go/rekey/internal/question"
 )
 
 // ask puts a question to the function that rotates a secret, which is where its
 // target can be reached from, and decodes the answer.
-func (a *app) ask(ctx context.Context, cfg aws.Config, question, name string, answer any) error {
+func (a *app) ask(ctx context.Context, cfg aws.Config, what, name string, answer any) error {
 	about, err := secretsmanager.NewFromConfig(cfg).DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: new(a.secretID(name))})
 	if err != nil {
 		return err
@@ -23,7 +25,7 @@ func (a *app) ask(ctx context.Context, cfg aws.Config, question, name string, an
 		return withHint(fmt.Errorf("%s has no rotation function to ask", a.logical(aws.ToString(about.Name))),
 			"give it one: aws secretsmanager rotate-secret --secret-id "+aws.ToString(about.Name)+" --rotation-lambda-arn ARN --no-rotate-immediately")
 	}
-	return a.invoke(ctx, cfg, function, map[string]string{"Question": question, "SecretId": aws.ToString(about.ARN)}, answer)
+	return a.invoke(ctx, cfg, function, question.Request{Question: what, SecretID: aws.ToString(about.ARN)}, answer)
 }
 
 // invoke calls one of rekey's functions, and decodes the answer.

@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 	"github.com/spf13/cobra"
 
+	"github.com/rekey-go/rekey/internal/question"
 	"github.com/rekey-go/rekey/rotation"
 )
 
@@ -69,7 +70,7 @@ target is reached from where it is reached in a rotation.`,
 // diagnose asks the function, and the bulletin who holds what.
 func (a *app) diagnose(ctx context.Context, cfg aws.Config, name string) (diagnosed, error) {
 	var d diagnosed
-	if err := a.ask(ctx, cfg, "examine", name, &d.Diagnosis); err != nil {
+	if err := a.ask(ctx, cfg, question.Examine, name, &d.Diagnosis); err != nil {
 		return d, err
 	}
 	board := a.bulletin(cfg)

@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/spf13/cobra"
 
+	"github.com/rekey-go/rekey/internal/question"
 	"github.com/rekey-go/rekey/rotation"
 )
 
@@ -55,7 +56,7 @@ func (a *app) plan(ctx context.Context, name string) (planned, error) {
 	if err != nil {
 		return p, err
 	}
-	if err := a.ask(ctx, cfg, "plan", name, &p.Preview); err != nil {
+	if err := a.ask(ctx, cfg, question.Plan, name, &p.Preview); err != nil {
 		return p, err
 	}
 	board := a.bulletin(cfg)

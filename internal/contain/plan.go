@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/rekey-go/rekey/audit"
+	"github.com/rekey-go/rekey/internal/question"
 	"github.com/rekey-go/rekey/rotation"
 	"github.com/rekey-go/rekey/rotation/keyset"
 	"github.com/rekey-go/rekey/runtime/bulletin"
@@ -156,10 +157,10 @@ func (s *System) examine(ctx context.Context, out *Secret, about *secretsmanager
 	if out.Function != "" {
 		var preview rotation.Preview
 		var diagnosis rotation.Diagnosis
-		if err := s.ask(ctx, out.Function, "plan", out.ARN, &preview); err != nil {
+		if err := s.ask(ctx, out.Function, question.Plan, out.ARN, &preview); err != nil {
 			out.Doubt = oneLine(err.Error())
 		}
-		if err := s.ask(ctx, out.Function, "examine", out.ARN, &diagnosis); err != nil {
+		if err := s.ask(ctx, out.Function, question.Examine, out.ARN, &diagnosis); err != nil {
 			out.Doubt = oneLine(err.Error())
 		}
 		out.Strategy = preview.Strategy
@@ -175,8 +176,8 @@ func (s *System) examine(ctx context.Context, out *Secret, about *secretsmanager
 	}
 }
 
-func (s *System) ask(ctx context.Context, function, question, arn string, answer any) error {
-	return s.Invoke(ctx, function, map[string]string{"Question": question, "SecretId": arn}, answer)
+func (s *System) ask(ctx context.Context, function, what, arn string, answer any) error {
+	return s.Invoke(ctx, function, question.Request{Question: what, SecretID: arn}, answer)
 }
 
 // holders are the consumers whose lease is on one of the versions.

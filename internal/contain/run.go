@@ -19,6 +19,7 @@ import (
 	"github.com/rekey-go/rekey/audit"
 	"github.com/rekey-go/rekey/functions/retire"
 	"github.com/rekey-go/rekey/internal/follow"
+	"github.com/rekey-go/rekey/internal/question"
 	"github.com/rekey-go/rekey/internal/supply"
 	"github.com/rekey-go/rekey/rotation"
 	"github.com/rekey-go/rekey/rotation/keyset"
@@ -389,7 +390,7 @@ func (r *runner) verify(ctx context.Context, s *Secret, version string) error {
 // stateOf asks the target what it makes of a version.
 func (r *runner) stateOf(ctx context.Context, s *Secret, version string) (rotation.State, string, error) {
 	var d rotation.Diagnosis
-	if err := r.System.ask(ctx, s.Function, "examine", s.ARN, &d); err != nil {
+	if err := r.System.ask(ctx, s.Function, question.Examine, s.ARN, &d); err != nil {
 		return rotation.StateUnknown, "", err
 	}
 	for _, f := range d.Versions {

@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 
 	"github.com/rekey-go/rekey/functions/internal/strategy"
+	"github.com/rekey-go/rekey/internal/question"
 	"github.com/rekey-go/rekey/rotation"
 	"github.com/rekey-go/rekey/runtime/invalidation"
 )
@@ -52,9 +53,9 @@ func New(
 	})
 	return lambda.NewHandler(func(ctx context.Context, e request) (any, error) {
 		switch e.Question {
-		case Examine:
+		case question.Examine:
 			return rotation.Examine(ctx, store, choose, e.SecretID)
-		case Plan:
+		case question.Plan:
 			return rotation.Plan(ctx, store, choose, e.SecretID)
 		case "":
 			return nil, r.Step(ctx, rotation.Event{
@@ -62,21 +63,12 @@ func New(
 				FunctionARN: functionARN(ctx), RotationToken: rotation.NewValue(e.RotationToken),
 			})
 		}
-		return nil, fmt.Errorf("%w: the question %q is neither %s nor %s", rotation.ErrConfiguration, e.Question, Examine, Plan)
+		return nil, fmt.Errorf("%w: the question %q is neither %s nor %s", rotation.ErrConfiguration, e.Question, question.Examine, question.Plan)
 	}), nil
 }
 
-// The questions that an operator may ask the function: it is where the target
-// can be reached from, and it has the permissions. Neither changes anything,
-// and no answer holds a value.
-const (
-	// Examine is answered with a [rotation.Diagnosis].
-	Examine = "examine"
-	// Plan is answered with a [rotation.Preview].
-	Plan = "plan"
-)
-
-// A request is a step of Secrets Manager's, or an operator's question.
+// A request is a step of Secrets Manager's, or an operator's question: a
+// [question.Request].
 type request struct {
 	events.SecretsManagerSecretRotationEvent
 	Question string `json:"Question"`
