@@ -154,34 +154,7 @@ func hash(text string) string {
 // sum counts what the page's head tells, and lists what stands within secrets.
 func (p *page) sum() {
 	for i := range p.Secrets {
-		s := &p.Secrets[i]
-		p.Reads += s.Reads
-		for _, l := range s.Laggards {
-			row := laggardRow{s.Name, l}
-			switch l.Class {
-			case audit.ReadsOld:
-				p.ReadsOld = append(p.ReadsOld, row)
-			case audit.HoldsOld:
-				p.HoldsOld = append(p.HoldsOld, row)
-			default:
-				p.Silent = append(p.Silent, row)
-			}
-		}
-		for _, r := range s.Rotations {
-			p.Rotations++
-			if r.Status == audit.Failed || r.Status == audit.Abandoned {
-				p.FailedRotations++
-			}
-			p.RotationRows = append(p.RotationRows, rotationRow{s.Name, r})
-		}
-		for _, v := range s.Versions {
-			p.VersionRows = append(p.VersionRows, versionRow{s.Name, v.VersionID == s.Current, v})
-		}
-		for _, c := range s.Controls {
-			if c.Status == audit.ControlFailed {
-				p.FailedControls = append(p.FailedControls, controlRow{s.Name, c})
-			}
-		}
+		p.add(&p.Secrets[i])
 	}
 	for _, d := range p.Denied {
 		p.DeniedCalls += d.Count
@@ -194,6 +167,37 @@ func (p *page) sum() {
 			p.Medium++
 		default:
 			p.Low++
+		}
+	}
+}
+
+// add counts a secret, and lists what stands within it.
+func (p *page) add(s *audit.Secret) {
+	p.Reads += s.Reads
+	for _, l := range s.Laggards {
+		row := laggardRow{s.Name, l}
+		switch l.Class {
+		case audit.ReadsOld:
+			p.ReadsOld = append(p.ReadsOld, row)
+		case audit.HoldsOld:
+			p.HoldsOld = append(p.HoldsOld, row)
+		default:
+			p.Silent = append(p.Silent, row)
+		}
+	}
+	for _, r := range s.Rotations {
+		p.Rotations++
+		if r.Status == audit.Failed || r.Status == audit.Abandoned {
+			p.FailedRotations++
+		}
+		p.RotationRows = append(p.RotationRows, rotationRow{s.Name, r})
+	}
+	for _, v := range s.Versions {
+		p.VersionRows = append(p.VersionRows, versionRow{s.Name, v.VersionID == s.Current, v})
+	}
+	for _, c := range s.Controls {
+		if c.Status == audit.ControlFailed {
+			p.FailedControls = append(p.FailedControls, controlRow{s.Name, c})
 		}
 	}
 }

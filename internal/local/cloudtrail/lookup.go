@@ -218,30 +218,53 @@ func (s *Service) find(q *query) (found []match, more bool, err error) {
 	s.mu.Unlock()
 	segments = append(segments, &open)
 	for _, seg := range slices.Backward(segments) {
-		if seg.newest.Before(q.start) || q.before > 0 && seg.first >= q.before {
-			continue
+		room := q.max - len(found)
+		in := seg.matches(q, room+1)
+		if more = len(in) > room; more {
+			in = in[:room]
 		}
-		var texts []json.RawMessage
-		for i, e := range slices.Backward(seg.entries) {
-			number := seg.first + uint64(i) + 1 //nolint:gosec // never negative.
-			if q.before > 0 && number >= q.before || !q.matches(&e) {
-				continue
-			}
-			if len(found) == q.max {
-				return found, true, nil
-			}
-			if seg.packed != nil {
-				if texts == nil {
-					if texts, err = s.textsOf(seg); err != nil {
-						return nil, false, err
-					}
-				}
-				e.raw = texts[i]
-			}
+		if err := s.addTexts(seg, in); err != nil {
+			return nil, false, err
+		}
+		if found = append(found, in...); more {
+			break
+		}
+	}
+	return found, more, nil
+}
+
+// matches returns the entries that a query asks for, the latest first, and no more
+// than so many. Those of a sealed segment have no text.
+func (seg *segment) matches(q *query, most int) []match {
+	if seg.newest.Before(q.start) || q.before > 0 && seg.first >= q.before {
+		return nil
+	}
+	var found []match
+	for i, e := range slices.Backward(seg.entries) {
+		if len(found) == most {
+			break
+		}
+		number := seg.first + uint64(i) + 1 //nolint:gosec // never negative.
+		if (q.before == 0 || number < q.before) && q.matches(&e) {
 			found = append(found, match{entry: e, number: number})
 		}
 	}
-	return found, false, nil
+	return found
+}
+
+// addTexts gives the entries of a sealed segment their texts.
+func (s *Service) addTexts(seg *segment, found []match) error {
+	if seg.packed == nil || len(found) == 0 {
+		return nil
+	}
+	texts, err := s.textsOf(seg)
+	if err != nil {
+		return err
+	}
+	for i := range found {
+		found[i].raw = texts[found[i].number-seg.first-1]
+	}
+	return nil
 }
 
 // textsOf unpacks a segment, unless it is the one that was unpacked last: who
