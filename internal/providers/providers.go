@@ -1,7 +1,7 @@
 // Package providers stands in for the providers of API keys: SendGrid, Stripe,
-// an API of one's own, and AWS IAM with STS. Each keeps the keys that it handed
-// out, shows a new one once, and refuses a revoked one, over the paths and with
-// the answers of the real one as far as a rotation and its consumers use them.
+// Twilio, and AWS IAM with STS. Each keeps the keys that it handed out, shows a
+// new one once, and refuses a revoked one, over the paths and with the answers of
+// the real one as far as a rotation and its consumers use them.
 //
 // They stand for the providers in tests and on a laptop; none is the real one.
 package providers
