@@ -41,10 +41,9 @@ func newCloud(tb testing.TB, opts cloudOptions) *cloud {
 
 	functions := httptest.NewUnstartedServer(nil)
 	c := &cloud{}
-	c.runner, err = lambda.New(lambda.Options{
+	c.runner = lambda.New(lambda.Options{
 		Account: account, Region: region, Clock: ticking, Keys: keys, Endpoint: "http://" + functions.Listener.Addr().String(), Logs: io.Discard,
 	})
-	must(tb, err)
 	var invoker engine.Invoker = c.runner
 	if opts.invoker != nil {
 		invoker = opts.invoker(c.runner)

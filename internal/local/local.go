@@ -10,7 +10,8 @@
 //	aws CLI, SDK --+
 //	               v           +--> secretsmanager --steps--> lambda
 //	functions --> front door --+--> events ------------------> lambda, sqs
-//	               |           +--> sqs, dynamodb, lambda, sts
+//	               |           +--> cloudformation --> resources of all
+//	               |           +--> sqs, dynamodb, s3, lambda, sts
 //	               +-- every call --> cloudtrail
 //
 // [Start] goes through the template's resources in the order in which they
@@ -205,13 +206,10 @@ func (e *Engine) open(context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	e.Lambda, err = lambda.New(lambda.Options{
+	e.Lambda = lambda.New(lambda.Options{
 		Account: Account, Region: Region, Clock: e.clock, Keys: e.keys,
 		Endpoint: e.Endpoint(), Queues: e.Queues, Logs: e.opts.Logs, Logger: e.opts.Logger,
 	})
-	if err != nil {
-		return err
-	}
 	e.Events, err = events.New(events.Options{
 		Account: Account, Region: Region, Clock: e.clock, Store: e.store, Lambda: e.Lambda, Queues: e.Queues,
 		Permit: e.permit, Logger: e.opts.Logger,

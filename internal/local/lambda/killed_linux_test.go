@@ -14,8 +14,7 @@ import (
 // engineMain is an engine in a process of its own. Its function goes to the
 // gate and stays there.
 func engineMain() {
-	s, err := lambda.New(lambda.Options{Account: account, Region: region, Clock: clock.New(), Keys: iam.NewKeys(account), Logs: os.Stderr})
-	check(err)
+	s := lambda.New(lambda.Options{Account: account, Region: region, Clock: clock.New(), Keys: iam.NewKeys(account), Logs: os.Stderr})
 	f := child("function")
 	f.Timeout = 2 * patience
 	arn, err := s.Define(f)

@@ -156,7 +156,7 @@ type function struct {
 }
 
 // New returns a service without functions.
-func New(opts Options) (*Service, error) {
+func New(opts Options) *Service {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -173,7 +173,7 @@ func New(opts Options) (*Service, error) {
 	}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	go s.spawner()
-	return s, nil
+	return s
 }
 
 // Define makes a function or replaces its configuration, and returns its ARN.

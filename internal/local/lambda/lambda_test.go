@@ -63,10 +63,7 @@ func start(tb testing.TB, f lambda.Function, options ...func(*lambda.Options)) *
 	for _, option := range options {
 		option(&opts)
 	}
-	var err error
-	if b.Service, err = lambda.New(opts); err != nil {
-		tb.Fatal(err)
-	}
+	b.Service = lambda.New(opts)
 	tb.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
@@ -77,6 +74,7 @@ func start(tb testing.TB, f lambda.Function, options ...func(*lambda.Options)) *
 			tb.Logf("the functions printed:\n%s", b.logs)
 		}
 	})
+	var err error
 	if b.arn, err = b.Define(f); err != nil {
 		tb.Fatal(err)
 	}
