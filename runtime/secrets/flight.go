@@ -40,10 +40,14 @@ func (f *flight) ended() bool {
 }
 
 // join returns the read of an entry that is under way, and starts one if there
-// is none.
-func (c *Client) join(ctx context.Context, e *entry) *flight {
+// is none. It returns nil where one has ended since the caller saw a state: what
+// it brought may be served.
+func (c *Client) join(ctx context.Context, e *entry, seen *state) *flight {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if e.flight == nil && e.state.Load() != seen {
+		return nil
+	}
 	if !c.begun(ctx, e) {
 		c.counts.joined.Add(1)
 	}
@@ -56,12 +60,13 @@ func (c *Client) join(ctx context.Context, e *entry) *flight {
 func (c *Client) renew(ctx context.Context, e *entry, s *state) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	c.begun(ctx, e)
-	if e.state.Load() == s {
-		next := *s
-		next.refresh, next.hit = s.fresh, s.fresh
-		e.state.Store(&next) // nobody needs to hear of it
+	if e.state.Load() != s { // another reader came first
+		return
 	}
+	c.begun(ctx, e)
+	next := *s
+	next.refresh, next.hit = s.fresh, s.fresh
+	e.state.Store(&next) // nobody needs to hear of it
 }
 
 // begun starts a read unless one is under way, and reports whether it did. It

@@ -42,7 +42,10 @@ func (c *Client) readSlow(ctx context.Context, e *entry, ttl time.Duration) (*Se
 		if c.mayServe(ctx, e, s, ttl) {
 			return c.serve(s)
 		}
-		f := c.join(ctx, e)
+		f := c.join(ctx, e, s)
+		if f == nil {
+			continue
+		}
 		if old := c.wait(ctx, e, f, s); old != nil {
 			return c.serve(old)
 		}

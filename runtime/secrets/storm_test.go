@@ -201,3 +201,26 @@ func TestTheFleetDoesNotReadAtOnce(t *testing.T) {
 		})
 	}
 }
+
+// TestAReaderThatIsLateReadsNothingAgain has a reader see that it is time to
+// read, and a read of another end before it comes to start its own.
+func TestAReaderThatIsLateReadsNothingAgain(t *testing.T) {
+	t.Parallel()
+	for name, start := range map[string]func(*Client, *entry, *state){
+		"for want of a value":                 func(c *Client, e *entry, seen *state) { c.join(t.Context(), e, seen) },
+		"for a value that is soon to be read": func(c *Client, e *entry, seen *state) { c.renew(t.Context(), e, seen) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStore()
+			c := New(s, dev)
+			e := c.table.get(entryID{id: dbName})
+			seen := e.state.Load()
+			value(t, c)
+			start(c, e, seen)
+			if e.flight != nil {
+				t.Error("Secrets Manager is read again")
+			}
+		})
+	}
+}
