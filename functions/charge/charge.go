@@ -34,8 +34,8 @@ type keys struct {
 	SendGrid string `json:"sendgrid"`
 }
 
-// A Handler serves POST /payments/charge.
-type Handler struct {
+// A handler serves POST /payments/charge.
+type handler struct {
 	keys      *secrets.Ref[keys]
 	providers providers
 	log       *slog.Logger
@@ -53,7 +53,7 @@ type request struct {
 const defaultEmail = "customer@example.com"
 
 // ServeHTTP answers one charge.
-func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var req request
 	body := http.MaxBytesReader(w, r.Body, 64<<10)
 	if err := json.NewDecoder(body).Decode(&req); err != nil || req.Token == "" {
@@ -106,7 +106,7 @@ type payment struct {
 	Receipt bool `json:"receipt"`
 }
 
-func (h *Handler) charge(ctx context.Context, req request, cents int64) (payment, error) {
+func (h *handler) charge(ctx context.Context, req request, cents int64) (payment, error) {
 	paid := payment{Amount: req.Amount, Currency: currency}
 	err := h.withKeys(ctx, func(k keys) (err error) {
 		paid.ID, paid.Status, err = h.providers.charge(ctx, k.Stripe, cents, req.Token)
@@ -125,7 +125,7 @@ func (h *Handler) charge(ctx context.Context, req request, cents int64) (payment
 
 // withKeys calls a provider, and again with another version of the keys if it
 // refuses the first.
-func (h *Handler) withKeys(ctx context.Context, call func(keys) error) error {
+func (h *handler) withKeys(ctx context.Context, call func(keys) error) error {
 	refused := func(err error) bool { return errors.Is(err, errKeyRefused) }
 	return secrets.Use(ctx, h.keys, refused, func(_ context.Context, k keys) error { return call(k) })
 }
@@ -138,7 +138,7 @@ func New(cfg aws.Config, getenv func(string) string) (lambda.Handler, error) {
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	mux.Handle("POST /payments/charge", &Handler{
+	mux.Handle("POST /payments/charge", &handler{
 		keys:      secrets.Bind[keys](client, secretName),
 		providers: newProviders(getenv("REKEY_STRIPE_URL"), getenv("REKEY_SENDGRID_URL")),
 		log:       slog.New(slog.NewJSONHandler(os.Stdout, nil)),

@@ -35,15 +35,15 @@ import (
 	"github.com/rekey-go/rekey/runtime/secrets"
 )
 
-// SecretsManager is what the function asks of AWS Secrets Manager. There is no
+// secretsManager is what the function asks of AWS Secrets Manager. There is no
 // read of a value in it.
-type SecretsManager interface {
+type secretsManager interface {
 	DescribeSecret(ctx context.Context, in *secretsmanager.DescribeSecretInput, opts ...func(*secretsmanager.Options)) (*secretsmanager.DescribeSecretOutput, error)
 }
 
 // function is the function with what it works on.
 type function struct {
-	store SecretsManager
+	store secretsManager
 	board *bulletin.Bulletin
 	stage string
 	log   *slog.Logger

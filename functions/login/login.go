@@ -41,8 +41,8 @@ const (
 	tokenLife = time.Hour
 )
 
-// A Handler serves POST /auth/login.
-type Handler struct {
+// A handler serves POST /auth/login.
+type handler struct {
 	client *secrets.Client
 	users  *secretspgx.Pool
 	keys   *signing.Keys
@@ -58,7 +58,7 @@ type user struct {
 var errInvalidCredentials = errors.New("unknown user or wrong password")
 
 // ServeHTTP answers one login.
-func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var req struct{ Email, Password string }
 	body := http.MaxBytesReader(w, r.Body, 64<<10)
 	if err := json.NewDecoder(body).Decode(&req); err != nil || req.Email == "" || req.Password == "" {
@@ -90,7 +90,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 const noUser = "$2a$10$1DIR/Xgcmmx5gaocLUz3H.FTbtuYCEyzjCSo/tItJ8MIoR5HrXeuu"
 
 // authenticate looks the user up with the database login that is current.
-func (h *Handler) authenticate(ctx context.Context, email, password string) (user, error) {
+func (h *handler) authenticate(ctx context.Context, email, password string) (user, error) {
 	u := user{Email: email}
 	hash := noUser
 	err := h.users.QueryRow(ctx, "SELECT id::text, password_hash FROM users WHERE email = $1", email).Scan(&u.ID, &hash)
@@ -104,7 +104,7 @@ func (h *Handler) authenticate(ctx context.Context, email, password string) (use
 }
 
 // issue signs a token for the user with the key that is current.
-func (h *Handler) issue(ctx context.Context, u user) (string, error) {
+func (h *handler) issue(ctx context.Context, u user) (string, error) {
 	issuer, err := h.keys.Issuer(ctx)
 	if errors.Is(err, secrets.ErrNoValue) {
 		if err = h.firstKey(ctx); err == nil {
@@ -124,7 +124,7 @@ func (h *Handler) issue(ctx context.Context, u user) (string, error) {
 // firstKey makes the first signing key of a fresh deployment: nobody has to know
 // it, so nobody has to choose it. Where two environments do so at once, the one
 // that comes second takes that of the first.
-func (h *Handler) firstKey(ctx context.Context) error {
+func (h *handler) firstKey(ctx context.Context) error {
 	value, err := json.Marshal(map[string]string{"signing_key": rand.Text() + rand.Text(), "issuer": "rekey"})
 	if err != nil {
 		return err
@@ -147,7 +147,7 @@ func New(cfg aws.Config, getenv func(string) string) (lambda.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &Handler{
+	h := &handler{
 		client: client,
 		users:  users,
 		keys:   signing.NewKeys(client, signingSecret),

@@ -18,7 +18,7 @@ var errInvalidToken = errors.New("no valid token")
 // verify answers GET /auth/verify: whose the bearer token is. It accepts the
 // tokens of every key in the set, and so those from before a rotation until
 // their key is retired.
-func (h *Handler) verify(w http.ResponseWriter, r *http.Request) {
+func (h *handler) verify(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	u, err := h.bearer(r)
 	switch {
@@ -34,7 +34,7 @@ func (h *Handler) verify(w http.ResponseWriter, r *http.Request) {
 }
 
 // bearer reads the token of the Authorization header.
-func (h *Handler) bearer(r *http.Request) (user, error) {
+func (h *handler) bearer(r *http.Request) (user, error) {
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Bearer") {
 		return user{}, errInvalidToken
@@ -56,7 +56,7 @@ func (h *Handler) bearer(r *http.Request) (user, error) {
 
 // publicKeys answers GET /.well-known/jwks.json: the keys with which others
 // verify tokens. There is none while the keys are HMAC.
-func (h *Handler) publicKeys(w http.ResponseWriter, r *http.Request) {
+func (h *handler) publicKeys(w http.ResponseWriter, r *http.Request) {
 	document, err := h.keys.JWKS(r.Context())
 	if err != nil {
 		h.log.ErrorContext(r.Context(), "reading the signing keys", "error", err)

@@ -22,14 +22,14 @@ import (
 
 const secretName = "external-api-keys"
 
-// A Handler serves GET /protected.
-type Handler struct {
+// A handler serves GET /protected.
+type handler struct {
 	client *secrets.Client
 	log    *slog.Logger
 }
 
 // ServeHTTP reads the secret and tells which version it is, never its value.
-func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	secret, err := h.client.Get(r.Context(), secretName)
 	switch {
 	case err == nil:
@@ -51,7 +51,7 @@ func New(cfg aws.Config, getenv func(string) string) (lambda.Handler, error) {
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	mux.Handle("GET /protected", &Handler{
+	mux.Handle("GET /protected", &handler{
 		client: client,
 		log:    slog.New(slog.NewJSONHandler(os.Stdout, nil)),
 	})
