@@ -134,7 +134,7 @@ func (x *theft) login(body string) error {
 // wantRefused checks that nothing that was stolen works any more.
 func (x *theft) wantRefused(t *testing.T) {
 	t.Helper()
-	conn, err := stack.Login(t.Context(), x.Database, stack.SampleUser, stack.SamplePassword, "app")
+	conn, err := x.Database.Login(t.Context(), stack.SampleUser, stack.SamplePassword, "app")
 	if refused, ok := errors.AsType[*pgconn.PgError](err); !ok || refused.Code != "28P01" {
 		t.Errorf("PostgreSQL answers the stolen password with %v, want that it is refused", err)
 	}

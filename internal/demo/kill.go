@@ -8,8 +8,6 @@ import (
 
 	smithytime "github.com/aws/smithy-go/time"
 	"github.com/jackc/pgx/v5"
-
-	"github.com/rekey-go/rekey/internal/stack"
 )
 
 // killPoll is how often the story looks whether the rotator has come to the
@@ -21,7 +19,7 @@ const killPoll = 5 * time.Millisecond
 // of roles is locked against changes; logins go on.
 func (s *story) rotateAndKill(ctx context.Context) (string, error) {
 	db := s.Stack.Database
-	conn, err := stack.Login(ctx, db, db.User, db.Password, "app")
+	conn, err := db.Login(ctx, db.User, db.Password, "app")
 	if err != nil {
 		return "", err
 	}

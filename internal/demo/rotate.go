@@ -221,7 +221,7 @@ func (s *story) awaitRefusal(ctx context.Context, l credential) error {
 	defer cancel()
 	began := time.Now()
 	for {
-		conn, err := stack.Login(ctx, s.Stack.Database, l.user, l.password, "app")
+		conn, err := s.Stack.Database.Login(ctx, l.user, l.password, "app")
 		if refused, ok := errors.AsType[*pgconn.PgError](err); ok && refused.Code == "28P01" {
 			s.say("revoked: PostgreSQL refuses the old password of %q (%.1f s after the last consumer let go)", l.user, time.Since(began).Seconds())
 			return nil

@@ -24,7 +24,7 @@ const (
 	SampleNextStripeKey = "sk_test_2"
 	// SampleSendGridKey is the first key of SendGrid, which makes others.
 	SampleSendGridKey = "SG.1.sample"
-	// The keys of the example that Rekey grew from, which docs/api.md has too.
+	// The keys of the example in docs/api.md.
 	exampleStripeKey   = "sk_live_actual_stripe_key"
 	exampleSendGridKey = "SG.actual_sendgrid_key"
 )

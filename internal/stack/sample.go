@@ -2,12 +2,9 @@ package stack
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"golang.org/x/crypto/bcrypt"
 
@@ -53,7 +50,7 @@ func fill(ctx context.Context, server *pgserver.Server) error {
 
 // execute runs statements as the superuser.
 func execute(ctx context.Context, server *pgserver.Server, database string, statements ...string) error {
-	conn, err := Login(ctx, server, server.User, server.Password, database)
+	conn, err := server.Login(ctx, server.User, server.Password, database)
 	if err != nil {
 		return err
 	}
@@ -64,18 +61,4 @@ func execute(ctx context.Context, server *pgserver.Server, database string, stat
 		}
 	}
 	return nil
-}
-
-// Login opens a session on the server, over TLS that is verified.
-func Login(ctx context.Context, server *pgserver.Server, user, password, database string) (*pgx.Conn, error) {
-	cfg, err := pgx.ParseConfig("sslmode=disable") // TLS is set below
-	if err != nil {
-		return nil, err
-	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM([]byte(server.CA))
-	cfg.Host, cfg.Port = server.Host, uint16(server.Port) //nolint:gosec // a port.
-	cfg.User, cfg.Password, cfg.Database = user, password, database
-	cfg.TLSConfig = &tls.Config{RootCAs: roots, ServerName: server.Host, MinVersion: tls.VersionTLS12}
-	return pgx.ConnectConfig(ctx, cfg)
 }

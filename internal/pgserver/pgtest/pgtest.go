@@ -3,9 +3,6 @@ package pgtest
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"fmt"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -34,15 +31,7 @@ func Need(tb testing.TB) {
 // Login opens a session over verified TLS and closes it with the test.
 func Login(tb testing.TB, s *pgserver.Server, user, password, database string) (*pgx.Conn, error) {
 	tb.Helper()
-	cfg, err := pgx.ParseConfig(fmt.Sprintf("host=%s port=%d user='' sslmode=disable", s.Host, s.Port))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM([]byte(s.CA))
-	cfg.User, cfg.Password, cfg.Database = user, password, database
-	cfg.TLSConfig = &tls.Config{RootCAs: pool, ServerName: s.Host, MinVersion: tls.VersionTLS12}
-	conn, err := pgx.ConnectConfig(tb.Context(), cfg)
+	conn, err := s.Login(tb.Context(), user, password, database)
 	if err != nil {
 		return nil, err
 	}
