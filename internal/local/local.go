@@ -143,7 +143,7 @@ func Start(ctx context.Context, opts Options) (*Engine, error) {
 		return nil, err
 	}
 	e.deployed.set(e.main, true)
-	for _, step := range []func(context.Context) error{e.listen, e.open, e.provision} {
+	for _, step := range []func(context.Context) error{e.listen, e.openState, e.open, e.provision} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, e.Close(context.WithoutCancel(ctx)))
 		}
@@ -176,17 +176,21 @@ func (e *Engine) provision(context.Context) error {
 
 func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 
-// open makes the services with what they kept.
-func (e *Engine) open(context.Context) (err error) {
-	trailDir := ""
+// openState opens what outlives a restart, and sets the clock by it.
+func (e *Engine) openState(context.Context) (err error) {
 	if e.opts.StateDir != "" {
 		if e.store, err = store.Open(e.opts.StateDir, func(o *store.Options) { o.Passphrase = e.opts.Passphrase }); err != nil {
 			return err
 		}
-		trailDir = filepath.Join(e.opts.StateDir, "trail")
 	}
-	if err := e.restoreClock(); err != nil {
-		return err
+	return e.restoreClock()
+}
+
+// open makes the services with what they kept.
+func (e *Engine) open(context.Context) (err error) {
+	trailDir := ""
+	if e.opts.StateDir != "" {
+		trailDir = filepath.Join(e.opts.StateDir, "trail")
 	}
 	e.keys = iam.NewKeys(Account)
 	e.Trail, err = cloudtrail.New(cloudtrail.Options{

@@ -46,22 +46,17 @@ func (s *Service) updateSecret(_ context.Context, c *wire.Call, in *updateInput)
 	if err != nil {
 		return nil, err
 	}
-	rekeyed := in.KMSKeyID != nil && *in.KMSKeyID != st.KMSKeyID
-	if rekeyed {
-		if err := s.tryKey(c, *in.KMSKeyID); err != nil {
-			return nil, err
-		}
-		if err := s.noteReencryption(c, st, *in.KMSKeyID); err != nil {
-			return nil, err
-		}
+	keyID, rekeyed, err := s.rekey(c, st, in.KMSKeyID)
+	if err != nil {
+		return nil, err
 	}
 	describe := func(next *secret) {
 		if in.Description != nil {
 			next.Description = *in.Description
 		}
 		if rekeyed {
-			next.KMSKeyID = *in.KMSKeyID
-			next.versions = next.versions.reencrypted(*in.KMSKeyID)
+			next.KMSKeyID = keyID
+			next.versions = next.versions.reencrypted(keyID)
 		}
 	}
 	out := &versionName{ARN: e.arn, Name: e.name}
@@ -73,10 +68,6 @@ func (s *Service) updateSecret(_ context.Context, c *wire.Call, in *updateInput)
 	if in.Description != nil || rekeyed {
 		changes = append(changes, describe)
 	}
-	keyID := st.KMSKeyID
-	if rekeyed {
-		keyID = *in.KMSKeyID
-	}
 	use := s.kmsUse("GenerateDataKey", keyID, st.ARN, in.ClientRequestToken)
 	if err := s.mayUse(c, keyID, use); err != nil {
 		return nil, err
@@ -87,6 +78,18 @@ func (s *Service) updateSecret(_ context.Context, c *wire.Call, in *updateInput)
 	out.VersionID = in.ClientRequestToken
 	c.KMS = append(c.KMS, use)
 	return out, nil
+}
+
+// rekey returns the KMS key that a secret gets, and whether that is another one
+// than it has: then the caller has to be allowed the use of both.
+func (s *Service) rekey(c *wire.Call, st *secret, keyID *string) (_ string, other bool, err error) {
+	if keyID == nil || *keyID == st.KMSKeyID {
+		return st.KMSKeyID, false, nil
+	}
+	if err := s.tryKey(c, *keyID); err != nil {
+		return "", false, err
+	}
+	return *keyID, true, s.noteReencryption(c, st, *keyID)
 }
 
 // reencrypted returns the versions with those under a label that the service
