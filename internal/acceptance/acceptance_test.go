@@ -41,7 +41,7 @@ func TestStatements(t *testing.T) {
 		if number(s.id) != i+1 {
 			t.Errorf("%s stands in the place of number %d", s.id, i+1)
 		}
-		if s.holds != nil && (s.title == "" || seen[s.title] || strings.HasSuffix(s.title, ".")) {
+		if s.title == "" || seen[s.title] || strings.HasSuffix(s.title, ".") {
 			t.Errorf("%s has the title %q", s.id, s.title)
 		}
 		seen[s.title] = true
@@ -89,7 +89,7 @@ func TestReport(t *testing.T) {
 	chosen := []statement{
 		{id: "M01", title: "one holds", holds: func(*run) error { return nil }},
 		{id: "M02", title: "two does not", holds: func(*run) error { return nil }},
-		{id: "M03"},
+		{id: "M03", title: "three wants a tool", holds: func(*run) error { return nil }},
 	}
 	tests := map[string]struct {
 		results []error
@@ -97,8 +97,8 @@ func TestReport(t *testing.T) {
 		code    int
 	}{
 		"one failed": {
-			results: []error{nil, errors.New("got\n  this"), errUnchecked},
-			want:    []string{"ok M01 one holds", "FAIL M02 two does not: got this", "FAIL M03: there is no check for it yet", "1 of 3 ok, 2 checked"},
+			results: []error{nil, errors.New("got\n  this"), errNoTool},
+			want:    []string{"ok M01 one holds", "FAIL M02 two does not: got this", "FAIL M03 three wants a tool: ", "1 of 3 ok, 3 checked"},
 			code:    exitFailed,
 		},
 		"all held": {results: []error{nil, nil, nil}, want: []string{"3 of 3 ok"}, code: exitOK},

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"errors"
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -13,42 +13,24 @@ import (
 type statement struct {
 	id    string // M01 to M106
 	title string
-	// holds returns nil if it is true, else what was seen instead. It is nil
-	// where there is no check yet.
+	// holds returns nil if it is true, else what was seen instead.
 	holds func(*run) error
 }
 
 // last is the number of the last statement.
 const last = 106
 
-var errUnchecked = errors.New("there is no check for it yet")
-
 // statements returns all of them, in their order.
 func statements() []statement {
-	written := slices.Concat(
+	all := slices.Concat(
 		definitionStatements(), storeStatements(), loginStatements(), deployStatements(), chargeStatements(),
 		runtimeStatements(),
 		cacheStatements(), stepStatements(), rotationStatements(), tokenStatements(),
 		outsideStatements(), priceStatements(), faultStatements(), trailStatements(), accessStatements(),
 		destroyStatements(), cardStatements(), documentStatements(), loadStatements(),
 	)
-	all := make([]statement, last)
-	for i := range all {
-		all[i].id = fmt.Sprintf("M%02d", i+1)
-	}
-	for _, s := range written {
-		all[number(s.id)-1] = s
-	}
+	slices.SortFunc(all, func(a, b statement) int { return cmp.Compare(number(a.id), number(b.id)) })
 	return all
-}
-
-func unchecked(all []statement) (n int) {
-	for _, s := range all {
-		if s.holds == nil {
-			n++
-		}
-	}
-	return n
 }
 
 var idPattern = regexp.MustCompile(`^M([0-9]{2,3})$`)
