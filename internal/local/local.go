@@ -21,6 +21,18 @@
 // The engine never talks to AWS and needs no credentials. With a state folder
 // it survives a restart, encrypted at rest; without one it keeps everything
 // in memory.
+//
+// # What is where
+//
+// Each service is a package of its own. This one joins them:
+//
+//   - A deployment makes the resources of a template, type by type, as the table in
+//     provision.go has them. For stacks.go it does so on behalf of CloudFormation.
+//   - authorize.go judges every call. What a call asks of IAM is in requests.go and
+//     its like, with which condition keys in conditionkeys.go, and what a stack's
+//     resources ask in stackrights.go. The ledger counts what each statement has
+//     allowed; policyreport.go tells of it, and remedy.go how to mend a refusal.
+//   - control.go has the endpoints that AWS has not: the clock and the policies.
 package local
 
 import (
