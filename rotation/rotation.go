@@ -28,6 +28,11 @@
 // it. [Retire] does so, as a step of its own, when whoever calls it knows that
 // nobody does.
 //
+// # Looking without changing
+//
+// [Examine] asks the target which versions it accepts, and names the one safe
+// move; [Plan] says what a rotation would do, and whether it would succeed.
+//
 // # Errors
 //
 // Every error has a class that says who can mend it, and [Explain] gives its
