@@ -57,15 +57,14 @@ func newBuilder(c *collector, subjects []*subject) *builder {
 }
 
 // secrets makes the part of each secret that was asked for, those with most
-// proven laggards first, and lists what is found of each.
+// proven laggards first, and lists what is found by the facts of each.
 func (b *builder) secrets() ([]Secret, []Finding) {
 	out, found := []Secret{}, []Finding{}
 	for s := range b.bySecret(b.subjects) {
 		if !s.wanted || !b.isAsked(s) {
 			continue
 		}
-		one := b.secret(s)
-		out, found = append(out, one), append(found, b.secretFindings(&one, s)...)
+		out, found = append(out, b.secret(s)), append(found, b.factFindings(s)...)
 	}
 	slices.SortStableFunc(out, func(a, b Secret) int {
 		return cmp.Or(-cmp.Compare(proven(a.Laggards), proven(b.Laggards)), strings.Compare(a.Name, b.Name))

@@ -223,8 +223,14 @@ func (c *collector) newFact(r *record) fact {
 	return f
 }
 
-// act returns the one that is kept of those that are equal.
-func (c *collector) act(a act) *act { return c.acts.share(a, func(a act) act { return a }) }
+// act returns the one that is kept of those that are equal. One with something
+// rare equals no other: it is not kept any longer than its fact.
+func (c *collector) act(a act) *act {
+	if a.rare != nil {
+		return &a
+	}
+	return c.acts.share(a, func(a act) act { return a })
+}
 
 // origin is where a record's call came from.
 func (c *collector) origin(r *record) *origin {

@@ -11,11 +11,14 @@ import (
 // findings lists what somebody should look at, the gravest and latest first: what
 // was found, and what the report shows. The ids are the principals' that it is of.
 func (b *builder) findings(r *Report, found []Finding, ids map[string]bool) []Finding {
-	denied := make([]Finding, 0, len(r.Denied))
-	for i := range r.Denied {
-		denied = append(denied, deniedFinding(&r.Denied[i]))
+	lists := [][]Finding{r.Findings, found, firstSeenFindings(r.FirstSeen), changeFindings(r.Changes)}
+	for i := range r.Secrets {
+		lists = append(lists, b.secretFindings(&r.Secrets[i]))
 	}
-	out := slices.Concat(r.Findings, found, denied, firstSeenFindings(r.FirstSeen), changeFindings(r.Changes))
+	for i := range r.Denied {
+		lists = append(lists, []Finding{deniedFinding(&r.Denied[i])})
+	}
+	out := slices.Concat(lists...) // once: there may be many
 	if out = b.askedFindings(out, ids); out == nil {
 		out = []Finding{}
 	}
@@ -46,13 +49,20 @@ func (b *builder) finding(f Finding, facts []*fact) Finding {
 	return f
 }
 
-// secretFindings lists what one secret's part of the report has to be looked
-// at for.
-func (b *builder) secretFindings(s *Secret, of *subject) []Finding {
-	out := slices.Concat(laggardFindings(s), b.rotationFindings(s), b.deletionFindings(s), b.stateFindings(s), b.endpoints(of))
-	if s.Decoy {
-		out = append(out, b.touches(of)...)
+// factFindings lists what the facts of a secret show that its part of the report
+// does not hold.
+func (b *builder) factFindings(s *subject) []Finding {
+	out := b.endpoints(s)
+	if s.decoy {
+		out = append(out, b.touches(s)...)
 	}
+	return out
+}
+
+// secretFindings lists what one secret's part of the report has to be looked at
+// for.
+func (b *builder) secretFindings(s *Secret) []Finding {
+	out := slices.Concat(laggardFindings(s), b.rotationFindings(s), b.deletionFindings(s), b.stateFindings(s))
 	for i := range out {
 		out[i].Secret, out[i].SecretARN = s.Name, s.ARN
 	}
@@ -61,8 +71,9 @@ func (b *builder) secretFindings(s *Secret, of *subject) []Finding {
 
 func laggardFindings(s *Secret) []Finding {
 	var out []Finding
+	next := statusCommand(s)
 	for _, l := range s.Laggards {
-		f := Finding{Kind: KindLaggard, Principal: l.Principal, VersionID: l.VersionID, At: l.LastRead, Next: statusCommand(s)}
+		f := Finding{Kind: KindLaggard, Principal: l.Principal, VersionID: l.VersionID, At: l.LastRead, Next: next}
 		switch l.Class {
 		case ReadsOld:
 			f.Severity, f.Text = High, l.Evidence+" after it was superseded"
@@ -207,7 +218,7 @@ func (b *builder) touches(s *subject) []Finding {
 	for _, who := range sortedKeys(byWho) {
 		facts := byWho[who]
 		out = append(out, b.finding(Finding{
-			Severity: High, Kind: KindDecoy, Principal: who,
+			Severity: High, Kind: KindDecoy, Secret: s.name, SecretARN: s.arn, Principal: who,
 			Text: fmt.Sprintf("touched a decoy %s, last by %s", times(len(facts)), facts[len(facts)-1].action),
 			Next: containCommand(who, facts),
 		}, facts))
