@@ -32,6 +32,7 @@ type collector struct {
 	keys map[string]string
 
 	scratch            record
+	ids                []eventID // of the record that is added
 	records, malformed int
 	skipped            []Skipped
 }
@@ -108,21 +109,21 @@ func (c *collector) add(r *record) {
 	if key := r.firstResource(); f.kind == kindDecrypt && key != "" {
 		c.keys[f.ref()] = max(c.keys[f.ref()], c.intern(key))
 	}
-	var others []eventID
+	c.ids = append(c.ids[:0], f.id)
 	if r.SharedEventID != "" {
-		others = append(others, parseID("shared "+r.SharedEventID))
+		c.ids = append(c.ids, parseID("shared "+r.SharedEventID))
 	}
 	if r.Addendum.OriginalEventID != "" {
-		others = append(others, parseID(r.Addendum.OriginalEventID))
+		c.ids = append(c.ids, parseID(r.Addendum.OriginalEventID))
 	}
-	at := c.place(f.id, others)
+	at := c.place(c.ids)
 	if at == c.facts.n {
 		c.facts.add(f)
 	} else {
 		c.become(at, c.merge(c.facts.at(at), &f))
 		c.also[f.id] = at
 	}
-	for _, id := range others {
+	for _, id := range c.ids[1:] {
 		c.also[id] = at
 	}
 }
@@ -146,9 +147,9 @@ func (c *collector) find(id eventID) (int32, bool) {
 
 // place is where the fact of an event stands that has these ids, or is to
 // stand. A record may show that two facts are of one event: they become one.
-func (c *collector) place(id eventID, others []eventID) int32 {
+func (c *collector) place(ids []eventID) int32 {
 	at := c.facts.n
-	for _, id := range append([]eventID{id}, others...) {
+	for _, id := range ids {
 		i, ok := c.find(id)
 		if !ok {
 			continue

@@ -195,8 +195,19 @@ func parseUUID(text string) (id eventID, ok bool) {
 
 // String writes the id as a UUID.
 func (id eventID) String() string {
-	x := hex.EncodeToString(id[:])
-	return x[:8] + "-" + x[8:12] + "-" + x[12:16] + "-" + x[16:20] + "-" + x[20:]
+	x := id.text()
+	return string(x[:])
+}
+
+// text is the id as a UUID is written.
+func (id eventID) text() (x [36]byte) {
+	hex.Encode(x[:8], id[:4])
+	hex.Encode(x[9:13], id[4:6])
+	hex.Encode(x[14:18], id[6:8])
+	hex.Encode(x[19:23], id[8:10])
+	hex.Encode(x[24:], id[10:])
+	x[8], x[13], x[18], x[23] = '-', '-', '-', '-'
+	return x
 }
 
 // newFact keeps of a record what the report needs.
@@ -224,7 +235,7 @@ func (c *collector) newFact(r *record) fact {
 }
 
 // act returns the one that is kept of those that are equal. One with something
-// rare equals no other: it is not kept any longer than its fact.
+// rare equals no other: it is its fact's alone, and is not kept any longer.
 func (c *collector) act(a act) *act {
 	if a.rare != nil {
 		return &a
@@ -259,7 +270,7 @@ func (c *collector) id(r *record) eventID {
 		return r.sum
 	}
 	id := parseID(r.EventID)
-	if id.String() != r.EventID {
+	if x := id.text(); string(x[:]) != r.EventID {
 		c.oddIDs[id] = strings.Clone(r.EventID)
 	}
 	return id

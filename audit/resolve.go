@@ -95,9 +95,14 @@ func (c *collector) resolve() []*subject {
 	}
 	c.acts = newPool[act]() // of acts that know their secret
 	for f := range c.facts.all() {
-		about := *f.act
-		about.secret = r.find(f.at(), &about)
-		f.act = c.act(about)
+		s := r.find(f.at(), f.act)
+		if f.rare != nil {
+			f.act.secret = s // it is this fact's alone
+		} else {
+			about := *f.act
+			about.secret = s
+			f.act = c.act(about)
+		}
 		if f.kind == kindBatch && f.rare != nil {
 			f.rare.secrets = r.listed(f)
 		}
