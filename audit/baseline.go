@@ -106,9 +106,8 @@ func (s *Seen) set(kind string, m map[string]string) {
 }
 
 // add notes that something was seen on a day, and reports whether it is new.
-func (s *Seen) add(kind, value string, at time.Time) (isNew bool) {
+func (s *Seen) add(kind, value, date string) (isNew bool) {
 	m := s.of(kind)
-	day := at.UTC().Format(time.DateOnly)
 	last, known := m[value]
 	if !known && len(m) >= mostSeen {
 		return false
@@ -117,8 +116,22 @@ func (s *Seen) add(kind, value string, at time.Time) (isNew bool) {
 		m = make(map[string]string)
 		s.set(kind, m)
 	}
-	m[value] = max(last, day)
+	m[value] = max(last, date)
 	return !known
+}
+
+// A calendar writes the dates of times. Where they come in their order, all of a
+// day share one text.
+type calendar struct {
+	midnight time.Time
+	text     string
+}
+
+func (c *calendar) date(at time.Time) string {
+	if midnight := at.UTC().Truncate(day); c.text == "" || !midnight.Equal(c.midnight) {
+		c.midnight, c.text = midnight, midnight.Format(time.DateOnly)
+	}
+	return c.text
 }
 
 // compare finds what is new by the baseline that was given, and makes the next
@@ -131,12 +144,13 @@ func (b *builder) compare() ([]FirstSeen, *Baseline) {
 		known[key] = true
 	}
 	out := []FirstSeen{}
+	var days calendar
 	for f := range b.facts.all() {
 		s := f.secret
 		if s == nil || f.kind != kindRead || !f.ok() && !f.denied {
 			continue
 		}
-		key := s.key()
+		key, date := s.key(), days.date(f.at())
 		seen := next.Secrets[key]
 		if seen == nil {
 			seen = &Seen{}
@@ -145,7 +159,7 @@ func (b *builder) compare() ([]FirstSeen, *Baseline) {
 		for _, one := range []struct{ kind, value string }{
 			{NewPrincipal, f.who.id}, {NewNetwork, b.network(f.ip)}, {NewAgent, b.family(f.agent)},
 		} {
-			if one.value != "" && seen.add(one.kind, one.value, f.at()) && known[key] && s.wanted && f.who.asked {
+			if one.value != "" && seen.add(one.kind, one.value, date) && known[key] && s.wanted && f.who.asked {
 				out = append(out, FirstSeen{
 					At: f.at(), Secret: s.name, SecretARN: s.arn, Kind: one.kind, Value: one.value,
 					Principal: f.who.id, Event: b.eventID(f),

@@ -23,7 +23,10 @@ type subject struct {
 
 // key names a secret among all others.
 func (s *subject) key() string {
-	return cmp.Or(s.arn, s.account+"/"+s.region+"/"+s.name)
+	if s.arn != "" {
+		return s.arn
+	}
+	return s.account + "/" + s.region + "/" + s.name
 }
 
 // position is the secret's number; zero for none.
@@ -97,7 +100,7 @@ func (c *collector) resolve() []*subject {
 	for f := range c.facts.all() {
 		s := r.find(f.at(), f.act)
 		if f.rare != nil {
-			f.act.secret = s // it is this fact's alone
+			f.secret = s // it is this fact's alone
 		} else {
 			about := *f.act
 			about.secret = s
