@@ -32,12 +32,12 @@ func OpenFolder(dir, kind string, users ...string) (*Folder, error) {
 	f := &Folder{temp: dir == "", account: Unprivileged(users...)}
 	var err error
 	if f.temp {
-		f.root, err = os.MkdirTemp(f.account.Temp(), "rekey-"+kind+"-")
+		f.root, err = os.MkdirTemp(f.account.temp(), "rekey-"+kind+"-")
 	} else if f.root, err = f.account.Place(kind, dir); err == nil {
 		err = os.MkdirAll(f.root, 0o700)
 	}
 	if err == nil {
-		err = f.account.Own(f.root)
+		err = f.account.own(f.root)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("making the folder of %s: %w", kind, err), f.Discard())
@@ -56,7 +56,7 @@ func (f *Folder) Write(name string, data []byte) error {
 	if err := os.WriteFile(f.Path(name), data, 0o600); err != nil {
 		return err
 	}
-	return f.account.Own(f.Path(name))
+	return f.account.own(f.Path(name))
 }
 
 // Run runs a program that prepares the folder, to its end. The error says

@@ -45,8 +45,8 @@ func (a *Account) Place(kind, dir string) (string, error) {
 	return target, nil
 }
 
-// Temp is where the account's temporary folders may lie.
-func (a *Account) Temp() string {
+// temp is where the account's temporary folders may lie.
+func (a *Account) temp() string {
 	if dir := os.TempDir(); a == nil || passable(dir) {
 		return dir
 	}

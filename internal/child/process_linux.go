@@ -40,8 +40,8 @@ func (a *Account) credential() *syscall.Credential {
 	return &syscall.Credential{Uid: a.uid, Gid: a.gid}
 }
 
-// Own gives a file to the account.
-func (a *Account) Own(path string) error {
+// own gives a file to the account.
+func (a *Account) own(path string) error {
 	if a == nil {
 		return nil
 	}

@@ -18,14 +18,14 @@ func start(cmd *exec.Cmd, _ *Account, _ syscall.Signal) (wait func() error, err 
 // process. Only Linux has another one here.
 type Account struct{}
 
-// Own does nothing.
-func (*Account) Own(string) error { return nil }
+// own does nothing.
+func (*Account) own(string) error { return nil }
 
 // Place returns the folder.
 func (*Account) Place(_, dir string) (string, error) { return filepath.Abs(dir) }
 
-// Temp is the system's.
-func (*Account) Temp() string { return os.TempDir() }
+// temp is the system's.
+func (*Account) temp() string { return os.TempDir() }
 
 // Unprivileged is the user of this process.
 func Unprivileged(...string) *Account { return nil }

@@ -14,11 +14,11 @@ import (
 	"github.com/rekey-go/rekey/rotation/apikey/accesskey"
 )
 
-// TagProviders is the tag of a secret that says which members of its value are
+// tagProviders is the tag of a secret that says which members of its value are
 // whose API keys, such as "sendgrid stripe" or
 // "mail=sendgrid aws_secret+aws_id=iam:mailer": MEMBER+ID=PROVIDER, where ID is
 // the member with the key's id. Without the tag REKEY_PROVIDERS says it.
-const TagProviders = "rekey:providers"
+const tagProviders = "rekey:providers"
 
 // The members of an IAM user's access key where the tag does not name them.
 const (
@@ -56,10 +56,10 @@ func APIKeys(cfg aws.Config) func(rotation.Store, func(string) string) (rotation
 }
 
 func (a *apiKeys) choose(_ context.Context, s rotation.Secret, v rotation.Value) (rotation.Strategy, error) {
-	if name := s.Tags[Tag]; name != "" && name != apikey.Name {
+	if name := s.Tags[tagStrategy]; name != "" && name != apikey.Name {
 		return nil, unknown(name, apikey.Name)
 	}
-	list := s.Tags[TagProviders]
+	list := s.Tags[tagProviders]
 	if list == "" {
 		list = a.getenv("REKEY_PROVIDERS")
 	}
@@ -68,15 +68,15 @@ func (a *apiKeys) choose(_ context.Context, s rotation.Secret, v rotation.Value)
 	for item := range strings.FieldsSeq(list) {
 		m, err := a.member(item, isObject)
 		if err != nil {
-			return nil, fmt.Errorf("%q of the tag %s: %w", item, TagProviders, err)
+			return nil, fmt.Errorf("%q of the tag %s: %w", item, tagProviders, err)
 		}
 		members = append(members, m)
 	}
 	switch {
 	case len(members) == 0:
-		return nil, fmt.Errorf("%w: nothing says whose API keys the secret has; tag it %s, such as with \"sendgrid stripe\"", rotation.ErrConfiguration, TagProviders)
+		return nil, fmt.Errorf("%w: nothing says whose API keys the secret has; tag it %s, such as with \"sendgrid stripe\"", rotation.ErrConfiguration, tagProviders)
 	case !isObject && len(members) > 1:
-		return nil, fmt.Errorf("%w: the value is one key, and the tag %s names %d; name the one provider", rotation.ErrConfiguration, TagProviders, len(members))
+		return nil, fmt.Errorf("%w: the value is one key, and the tag %s names %d; name the one provider", rotation.ErrConfiguration, tagProviders, len(members))
 	}
 	return apikey.Strategy{Members: members}, nil
 }

@@ -37,7 +37,7 @@ func TestAValueChoosesItsStrategy(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			strategy, err := choose(t.Context(), rotation.Secret{Tags: map[string]string{Tag: tt.tag}}, v)
+			strategy, err := choose(t.Context(), rotation.Secret{Tags: map[string]string{tagStrategy: tt.tag}}, v)
 			got := "configuration"
 			if named, ok := strategy.(rotation.Namer); ok {
 				got = named.Name()

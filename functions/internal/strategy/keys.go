@@ -16,12 +16,12 @@ import (
 // The tags of secrets that no server knows but their consumers. Each stands for
 // a member of [keyset.Strategy] or [random.Strategy].
 const (
-	TagAlgorithm = "rekey:alg"
-	TagPublish   = "rekey:publish"
-	TagField     = "rekey:field"
-	TagPrefix    = "rekey:prefix"
-	TagLength    = "rekey:length"
-	TagCharset   = "rekey:charset"
+	tagAlgorithm = "rekey:alg"
+	tagPublish   = "rekey:publish"
+	tagField     = "rekey:field"
+	tagPrefix    = "rekey:prefix"
+	tagLength    = "rekey:length"
+	tagCharset   = "rekey:charset"
 )
 
 // untold is how long a consumer without a bulletin goes on with a value.
@@ -65,7 +65,7 @@ func (k *keys) choose(_ context.Context, s rotation.Secret, v rotation.Value) (r
 	case token.RotationName:
 		return token.Rotation{Store: k.store, Tokens: k.getenv("REKEY_ADMIN_TOKENS")}, nil
 	case "":
-		return nil, fmt.Errorf("%w: the value is a JSON object without a signing_key; name the strategy with the tag %s", rotation.ErrConfiguration, Tag)
+		return nil, fmt.Errorf("%w: the value is a JSON object without a signing_key; name the strategy with the tag %s", rotation.ErrConfiguration, tagStrategy)
 	}
 	return nil, unknown(name, keyset.Name, random.Name, token.RotationName)
 }
@@ -83,11 +83,11 @@ func shape(v rotation.Value) string {
 }
 
 func (k *keys) keySet(s rotation.Secret) (rotation.Strategy, error) {
-	strategy := keyset.Strategy{Algorithm: keyset.Algorithm(s.Tags[TagAlgorithm]), Publish: k.publish}
-	if text := s.Tags[TagPublish]; text != "" {
+	strategy := keyset.Strategy{Algorithm: keyset.Algorithm(s.Tags[tagAlgorithm]), Publish: k.publish}
+	if text := s.Tags[tagPublish]; text != "" {
 		publish, err := time.ParseDuration(text)
 		if err != nil || publish < 0 {
-			return nil, fmt.Errorf("%w: the tag %s is not a duration such as 2h: %q", rotation.ErrConfiguration, TagPublish, text)
+			return nil, fmt.Errorf("%w: the tag %s is not a duration such as 2h: %q", rotation.ErrConfiguration, tagPublish, text)
 		}
 		strategy.Publish = publish
 	}
@@ -95,11 +95,11 @@ func (k *keys) keySet(s rotation.Secret) (rotation.Strategy, error) {
 }
 
 func opaque(s rotation.Secret) (rotation.Strategy, error) {
-	strategy := random.Strategy{Field: s.Tags[TagField], Prefix: s.Tags[TagPrefix], Charset: random.Charset(s.Tags[TagCharset])}
-	if text := s.Tags[TagLength]; text != "" {
+	strategy := random.Strategy{Field: s.Tags[tagField], Prefix: s.Tags[tagPrefix], Charset: random.Charset(s.Tags[tagCharset])}
+	if text := s.Tags[tagLength]; text != "" {
 		length, err := strconv.Atoi(text)
 		if err != nil || length < 1 {
-			return nil, fmt.Errorf("%w: the tag %s is not a number of characters: %q", rotation.ErrConfiguration, TagLength, text)
+			return nil, fmt.Errorf("%w: the tag %s is not a number of characters: %q", rotation.ErrConfiguration, tagLength, text)
 		}
 		strategy.Length = length
 	}

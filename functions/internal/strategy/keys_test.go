@@ -27,20 +27,20 @@ func TestTagsAndValueChooseAmongTheKeyStrategies(t *testing.T) {
 		"a value with a signing key": {jwtValue, nil, keyset.Strategy{Publish: time.Minute}},
 		"a key set by its tags": {
 			`{}`,
-			map[string]string{Tag: keyset.Name, TagAlgorithm: "EdDSA", TagPublish: "2h"},
+			map[string]string{tagStrategy: keyset.Name, tagAlgorithm: "EdDSA", tagPublish: "2h"},
 			keyset.Strategy{Algorithm: keyset.EdDSA, Publish: 2 * time.Hour},
 		},
 		"a text": {`whsec_1`, nil, random.Strategy{}},
 		"an opaque value by its tags": {
 			`{}`,
-			map[string]string{Tag: random.Name, TagField: "secret", TagPrefix: "whsec_", TagLength: "44", TagCharset: "base64"},
+			map[string]string{tagStrategy: random.Name, tagField: "secret", tagPrefix: "whsec_", tagLength: "44", tagCharset: "base64"},
 			random.Strategy{Field: "secret", Prefix: "whsec_", Length: 44, Charset: random.Base64},
 		},
-		"an admin token":                 {`token`, map[string]string{Tag: token.RotationName}, token.Rotation{Tokens: "dev-admin-tokens"}},
+		"an admin token":                 {`token`, map[string]string{tagStrategy: token.RotationName}, token.Rotation{Tokens: "dev-admin-tokens"}},
 		"an object that says nothing":    {`{"a":"b"}`, nil, nil},
-		"a strategy of another function": {jwtValue, map[string]string{Tag: rotation.NameSingleUser}, nil},
-		"a time that is none":            {jwtValue, map[string]string{TagPublish: "soon"}, nil},
-		"a length that is none":          {`text`, map[string]string{TagLength: "long"}, nil},
+		"a strategy of another function": {jwtValue, map[string]string{tagStrategy: rotation.NameSingleUser}, nil},
+		"a time that is none":            {jwtValue, map[string]string{tagPublish: "soon"}, nil},
+		"a length that is none":          {`text`, map[string]string{tagLength: "long"}, nil},
 	} {
 		choose, err := Keys(nil, func(name string) string { return bulletin[name] })
 		if err != nil {
@@ -90,7 +90,7 @@ func TestTheFunctionThatRotatesASecretTellsItsKind(t *testing.T) {
 		"by the tag, whatever the function":    {functions + "mine", keyset.Name, jwtValue, true},
 		"by the tag, although another rotates": {functions + "dev-keyrotator", rotation.NameSingleUser, login, false},
 	} {
-		s := rotation.Secret{FunctionARN: tt.function, Tags: map[string]string{Tag: tt.tag}}
+		s := rotation.Secret{FunctionARN: tt.function, Tags: map[string]string{tagStrategy: tt.tag}}
 		got, err := choose(t.Context(), s, rotation.NewValue(tt.value))
 		if _, is := got.(keyset.Strategy); is != tt.want {
 			t.Errorf("%s: got %T and %v", name, got, err)

@@ -19,14 +19,14 @@ import (
 	"github.com/rekey-go/rekey/rotation/random"
 )
 
-// Tag is the tag of a secret that chooses its strategy, by the name that the
-// strategy gives itself as a [rotation.Namer].
-const Tag = "rekey:strategy"
+// tagStrategy is the tag of a secret that chooses its strategy, by the name that
+// the strategy gives itself as a [rotation.Namer].
+const tagStrategy = "rekey:strategy"
 
 // named is the strategy that the tag or the function's setting names; empty if
 // neither does.
 func named(s rotation.Secret, getenv func(string) string) string {
-	if name := s.Tags[Tag]; name != "" {
+	if name := s.Tags[tagStrategy]; name != "" {
 		return name
 	}
 	return getenv("REKEY_STRATEGY")
@@ -65,7 +65,7 @@ func All(cfg aws.Config) func(rotation.Store, func(string) string) (rotation.Cho
 // its tag, and else by the function that rotates it. The name of that has the
 // stage before it.
 func rotator(s rotation.Secret) string {
-	switch s.Tags[Tag] {
+	switch s.Tags[tagStrategy] {
 	case apikey.Name:
 		return "apikeyrotator"
 	case keyset.Name, random.Name, token.RotationName:
@@ -79,5 +79,5 @@ func rotator(s rotation.Secret) string {
 }
 
 func unknown(name string, known ...string) error {
-	return fmt.Errorf("%w: the strategy %q is none of %s; mend the tag %s", rotation.ErrConfiguration, name, strings.Join(known, ", "), Tag)
+	return fmt.Errorf("%w: the strategy %q is none of %s; mend the tag %s", rotation.ErrConfiguration, name, strings.Join(known, ", "), tagStrategy)
 }

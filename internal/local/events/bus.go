@@ -67,7 +67,7 @@ func (s *Service) deleteBus(_ context.Context, _ *wire.Call, in *busID) (*struct
 	name := busName(in.Name)
 	b, ok := s.buses[name]
 	switch {
-	case name == DefaultBus:
+	case name == defaultBus:
 		return nil, validationf("Cannot delete event bus default.")
 	case !ok:
 		return nil, nil

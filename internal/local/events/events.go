@@ -41,9 +41,9 @@ import (
 	"github.com/rekey-go/rekey/internal/local/store"
 )
 
-// DefaultBus is the name of the bus that every account has, and on which AWS's
+// defaultBus is the name of the bus that every account has, and on which AWS's
 // own services publish.
-const DefaultBus = "default"
+const defaultBus = "default"
 
 // A Lambda invokes functions. An error that is a [*wire.Error] with the code
 // ResourceNotFoundException or AccessDeniedException is final; any other is a
@@ -127,7 +127,7 @@ func New(opts Options) (*Service, error) {
 	}
 	now := opts.Clock.Now()
 	s := &Service{opts: opts, buses: map[string]*bus{
-		DefaultBus: newBus(busRecord{Name: DefaultBus, Created: now, Modified: now}),
+		defaultBus: newBus(busRecord{Name: defaultBus, Created: now, Modified: now}),
 	}}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -183,7 +183,7 @@ func (s *Service) Close() {
 func (s *Service) PublishRead(source, detailType string, resources []string, detail any) {
 	s.mu.RLock()
 	wanted := false
-	for _, r := range s.buses[DefaultBus].rules {
+	for _, r := range s.buses[defaultBus].rules {
 		wanted = wanted || r.Rule.State == stateTrail
 	}
 	s.mu.RUnlock()
@@ -207,7 +207,7 @@ func (s *Service) publish(source, detailType string, resources []string, detail 
 	}
 	e := s.newEvent(envelope{Source: source, DetailType: detailType, Resources: resources, Detail: data})
 	e.read = read
-	s.route(DefaultBus, e, 0)
+	s.route(defaultBus, e, 0)
 }
 
 func (s *Service) arn(resource string) string {

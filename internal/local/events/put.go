@@ -121,7 +121,7 @@ func busName(nameOrARN string) string {
 		return name
 	}
 	if nameOrARN == "" {
-		return DefaultBus
+		return defaultBus
 	}
 	return nameOrARN
 }

@@ -123,7 +123,7 @@ func (s *Service) replaceLocked(b *bus, r *rule) error {
 }
 
 func (s *Service) ruleARN(busName, name string) string {
-	if busName == DefaultBus {
+	if busName == defaultBus {
 		return s.arn("rule/" + name)
 	}
 	return s.arn("rule/" + busName + "/" + name)
@@ -144,7 +144,7 @@ func checkRule(spec Rule) error {
 	switch {
 	case spec.EventPattern == "" && spec.ScheduleExpression == "":
 		return validationf("Parameter(s) EventPattern or ScheduleExpression must be specified.")
-	case spec.ScheduleExpression != "" && spec.EventBusName != DefaultBus:
+	case spec.ScheduleExpression != "" && spec.EventBusName != defaultBus:
 		return validationf("ScheduleExpression is supported only on the default event bus.")
 	case spec.ScheduleExpression != "":
 		return checkSchedule(spec.ScheduleExpression)

@@ -55,7 +55,7 @@ func edited(tags map[string]string, edit func(tags map[string]string)) map[strin
 // taggedLocked finds the rule or bus of an ARN. The rule is nil for a bus.
 func (s *Service) taggedLocked(arn string) (*bus, *rule, error) {
 	if path, ok := strings.CutPrefix(arn, s.arn("rule/")); ok {
-		busName, name := DefaultBus, path
+		busName, name := defaultBus, path
 		// A bus's name may hold slashes, a rule's may not.
 		if i := strings.LastIndexByte(path, '/'); i >= 0 {
 			busName, name = path[:i], path[i+1:]
