@@ -3,6 +3,7 @@ package audit
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -11,14 +12,14 @@ import (
 // findings lists what somebody should look at, the gravest and latest first: what
 // was found, and what the report shows. The ids are the principals' that it is of.
 func (b *builder) findings(r *Report, found []Finding, ids map[string]bool) []Finding {
-	lists := [][]Finding{r.Findings, found, firstSeenFindings(r.FirstSeen), changeFindings(r.Changes)}
-	for i := range r.Secrets {
-		lists = append(lists, b.secretFindings(&r.Secrets[i]))
+	n := 0 // counted first: there may be many, and none is held twice
+	for list := range b.found(r, found) {
+		n += len(list)
 	}
-	for i := range r.Denied {
-		lists = append(lists, []Finding{deniedFinding(&r.Denied[i])})
+	out := make([]Finding, 0, n)
+	for list := range b.found(r, found) {
+		out = append(out, list...)
 	}
-	out := slices.Concat(lists...) // once: there may be many
 	if out = b.askedFindings(out, ids); out == nil {
 		out = []Finding{}
 	}
@@ -36,6 +37,25 @@ func (b *builder) findings(r *Report, found []Finding, ids map[string]bool) []Fi
 			strings.Compare(a.Principal, b.Principal), strings.Compare(a.Text, b.Text))
 	})
 	return out
+}
+
+// found yields the lists of what was found, and of what the report shows.
+func (b *builder) found(r *Report, found []Finding) iter.Seq[[]Finding] {
+	return func(yield func([]Finding) bool) {
+		if !yield(r.Findings) || !yield(found) || !yield(firstSeenFindings(r.FirstSeen)) || !yield(changeFindings(r.Changes)) {
+			return
+		}
+		for i := range r.Secrets {
+			if !yield(b.secretFindings(&r.Secrets[i])) {
+				return
+			}
+		}
+		for i := range r.Denied {
+			if !yield([]Finding{deniedFinding(&r.Denied[i])}) {
+				return
+			}
+		}
+	}
 }
 
 // finding fills in the evidence of a finding: facts in the order of time.
