@@ -7,11 +7,13 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/rekey-go/rekey/internal/child"
 	"github.com/rekey-go/rekey/runtime/agent"
 	"github.com/rekey-go/rekey/runtime/bulletin"
 	"github.com/rekey-go/rekey/runtime/secrets"
@@ -83,25 +85,16 @@ func (l *lambda) expect(t *testing.T, want string) {
 	}
 }
 
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
-}
-
 // TestAnExtensionFollowsTheLifeOfItsEnvironment lets an environment begin, be
 // invoked twice with a rotation in between, and end.
 func TestAnExtensionFollowsTheLifeOfItsEnvironment(t *testing.T) {
 	t.Parallel()
-	f, b, l, port := start(t), &board{}, startLambda(t), freePort(t)
+	f, b, l := start(t), &board{}, startLambda(t)
+	free, err := child.FreePort(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := strconv.Itoa(free)
 	client := secrets.New(f, func(o *secrets.Options) { o.Bulletin, o.CheckInterval, o.Lease = b, 1, time.Hour })
 	env := map[string]string{
 		"AWS_LAMBDA_RUNTIME_API": strings.TrimPrefix(l.URL, "http://"), "PARAMETERS_SECRETS_EXTENSION_HTTP_PORT": port, "AWS_SESSION_TOKEN": token,

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -87,42 +86,23 @@ func TestASingleUsersPasswordIsRotatedUnderLoad(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	var queries, failures atomic.Int32
-	var load sync.WaitGroup
-	for range 6 {
-		load.Go(func() {
-			for ctx.Err() == nil {
-				var one int
-				err := d.pool.QueryRow(t.Context(), "SELECT 1").Scan(&one)
-				if queries.Add(1); err != nil && failures.Add(1) < 4 {
-					t.Errorf("a query failed: %v", err)
-				}
-			}
-		})
-	}
-	during := func(n int32) { // until so many queries have run in this phase
-		for from := queries.Load(); queries.Load() < from+n && !t.Failed(); {
-			_, _ = admin.Exec(t.Context(), "SELECT pg_sleep(0.002)")
-		}
-	}
-	for i := 2; i < 12; i++ {
-		version, password := fmt.Sprint("v", i), "password-"+rand.Text()
-		during(12)
+	const clients, turns = 6, 10
+	load := stagetest.NewLoad(t, clients, func() error {
+		var one int
+		return d.pool.QueryRow(t.Context(), "SELECT 1").Scan(&one)
+	})
+	for n := 2; n < 2+turns && !t.Failed(); n++ {
+		version, password := fmt.Sprint("v", n), "password-"+rand.Text()
 		d.store.Stage("AWSPENDING", version, d.value("app", password))
 		if _, err := admin.Exec(t.Context(), "ALTER ROLE app PASSWORD '"+password+"'"); err != nil {
 			t.Fatal(err)
 		}
-		during(12) // only the pending password works
+		load.During() // only the pending password works
 		d.store.Stage("AWSCURRENT", version, "")
+		load.During() // no event tells of it
 	}
-	cancel()
-	load.Wait()
-	t.Logf("%d queries, %d logins, 10 rotations", queries.Load(), d.dials.Load())
-	if n := failures.Load(); n > 0 {
-		t.Errorf("%d of %d queries failed", n, queries.Load())
-	}
+	queries, failed := load.Stop()
+	t.Logf("%d rotations: %d queries, %d failed, %d logins", turns, queries, failed, d.dials.Load())
 }
 
 func TestTheLadderIsThreeLoginsHigh(t *testing.T) {

@@ -249,7 +249,6 @@ func TestWhatServersMayAnswer(t *testing.T) {
 	tests := map[string]struct {
 		value, answer string
 		plaintext     bool
-		timeout       time.Duration // the default if zero
 		want          string
 	}{
 		"accepted":                        {value: plaintext, plaintext: true, answer: "+OK\r\n"},
@@ -257,7 +256,6 @@ func TestWhatServersMayAnswer(t *testing.T) {
 		"too many clients":                {value: plaintext, plaintext: true, answer: "-ERR max number of clients reached\r\n", want: "ERR max number"},
 		"another protocol":                {value: plaintext, plaintext: true, answer: "HTTP/1.1 400\r\n", want: "does not speak"},
 		"without an end":                  {value: plaintext, plaintext: true, answer: strings.Repeat("+", 1<<16), want: "EOF"},
-		"nothing":                         {value: plaintext, plaintext: true, timeout: 300 * time.Millisecond, want: "deadline exceeded"},
 		"plaintext that is not allowed":   {value: plaintext, answer: "+OK\r\n", want: "tls"},
 		"plaintext that is not asked for": {value: `{"password":"hunter2"}`, plaintext: true, answer: "+OK\r\n", want: "tls"},
 		"a value without a password":      {value: `{"username":"hunter2"}`, want: `"password" is missing`},
@@ -267,7 +265,7 @@ func TestWhatServersMayAnswer(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			d := secretsredis.NewDialer(stagetest.New(tt.value).Client(), "cache", func(o *secretsredis.Options) {
-				o.AllowPlaintext, o.Timeout = tt.plaintext, tt.timeout
+				o.AllowPlaintext = tt.plaintext
 			})
 			conn, err := d.DialContext(t.Context(), "tcp", fake(t, tt.answer))
 			if err == nil {
@@ -278,15 +276,23 @@ func TestWhatServersMayAnswer(t *testing.T) {
 			}
 		})
 	}
-	t.Run("the caller's own time bounds it", func(t *testing.T) {
-		t.Parallel()
-		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-		defer cancel()
-		d := secretsredis.NewDialer(stagetest.New(plaintext).Client(), "cache", func(o *secretsredis.Options) { o.AllowPlaintext = true })
-		if _, err := d.DialContext(ctx, "tcp", fake(t, "")); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("got %v", err)
-		}
-	})
+	for name, timeout := range map[string]struct{ callers, dialers time.Duration }{
+		"the caller's own time bounds a server that is silent": {callers: 50 * time.Millisecond},
+		"the dialer's time bounds a server that is silent":     {callers: time.Hour, dialers: 50 * time.Millisecond},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := context.WithTimeout(t.Context(), timeout.callers)
+			defer cancel()
+			d := secretsredis.NewDialer(stagetest.New(plaintext).Client(), "cache", func(o *secretsredis.Options) {
+				o.AllowPlaintext, o.Timeout = true, timeout.dialers
+			})
+			// The time may be over before the server is reached, too.
+			if _, err := d.DialContext(ctx, "tcp", fake(t, "")); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
 }
 
 func ExampleDialer() {
