@@ -16,7 +16,7 @@ const (
 	mostGarbage = 50
 	// leastGarbage is that where much is in use, as it is while the report is
 	// made, which takes little time.
-	leastGarbage = 7
+	leastGarbage = 10
 	// roomyHeap is how large the heap may be with mostGarbage, in bytes. What is
 	// in use beyond that takes the place of garbage, down to leastGarbage.
 	roomyHeap = 36 << 20
