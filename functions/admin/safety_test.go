@@ -146,10 +146,13 @@ func TestRotationsOfOneSecretAtOnce(t *testing.T) {
 			wg.Go(func() {
 				mine := strings.Replace(secondKey, "the-second", "round-"+string(rune('a'+round))+"-caller-"+string(rune('a'+i)), 1)
 				got := s.do(t, "PUT", "/admin/secrets/rotate?wait=25s", rotateTo(signed, mine))
-				var state struct{ Status, VersionID string }
+				var state struct{ Status, VersionID, StatusURL string }
 				switch got.status {
-				case http.StatusOK:
+				case http.StatusOK, http.StatusAccepted:
 					got.decode(t, &state)
+					for state.Status == "unfinished" || state.Status == "running" {
+						s.do(t, "GET", state.StatusURL+"&wait=25s", "").decode(t, &state)
+					}
 					if state.Status == "finished" {
 						versions[i] = state.VersionID
 					}
