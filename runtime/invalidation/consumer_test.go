@@ -269,6 +269,28 @@ func TestListenGivesUpOnNewsThatCannotBeFollowed(t *testing.T) {
 	})
 }
 
+// TestListenLeavesInTheQueueWhatItsEndInterrupts ends it while the secret is read,
+// the last time that the queue delivers the message.
+func TestListenLeavesInTheQueueWhatItsEndInterrupts(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &hanging{store: store{current: "v1"}}
+		c := secrets.New(s, func(o *secrets.Options) { o.Stage = "dev" })
+		read(t, c)
+		s.hangs.Store(true)
+		q := &queue{messages: map[string]string{"a": ours}, received: map[string]int{"a": 4}}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- invalidation.Listen(ctx, q, "https://sqs/q", c) }()
+		synctest.Wait()
+		cancel()
+		if err := <-done; err != nil || q.left() != 1 {
+			t.Errorf("%d messages are left, want the one (%v)", q.left(), err)
+		}
+		time.Sleep(time.Minute) // the read goes on until its own time is over
+	})
+}
+
 // bus takes events, or refuses them as EventBridge does, with status 200.
 type bus struct {
 	got    []ebtypes.PutEventsRequestEntry

@@ -109,6 +109,9 @@ func follow(ctx context.Context, messages []types.Message, consumer *secrets.Cli
 	var done []types.DeleteMessageBatchRequestEntry
 	for i, err := range invalidate(ctx, consumer, news) {
 		m := messages[i]
+		if err != nil && ctx.Err() != nil {
+			continue // the program ends; the queue delivers it again
+		}
 		if err != nil {
 			slog.WarnContext(ctx, "a changed secret cannot be read", "error", err)
 			if received(m) < maxReceives {
